@@ -217,7 +217,7 @@ def _find_half(command: Command, expected: Path, place: Path) -> list[str]:
 
 def _compare(command: Command, expected: Path, place: Path) -> list[str]:
     """Return the differences of the outputs, and the files that were left."""
-    left = [path.name for path in place.iterdir() if path.name not in (command.out, "stdout", "stderr")]
+    left = [path.name for path in place.iterdir() if path.name not in (command.out, "stdout", "stderr", ".gnntrack")]
     left += [
         str(path.relative_to(place)) for path in place.rglob(".*") if path.name.startswith((".partial", ".lock", ".re"))
     ]

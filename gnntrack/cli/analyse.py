@@ -11,6 +11,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, describe_units, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = ["analyse"]
 )
 @options.settings_options("frames.spacing", "frames.interval")
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def analyse(
     lineage: Path, out: Path | None, grow_masks: int, settings: Settings, *, without_drift: bool, overwrite: bool

@@ -10,6 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.cli.track import show_result
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _SHOWN = 10  # changes, and refused edits
 @click.option("--masks", type=click.Path(path_type=Path), help="The masks that RESULT was made from, if moved.")
 @click.option("--method", metavar="NAME", help="Track the masks with this method instead of that of RESULT.")
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def apply_edits(
     result: Path,

@@ -12,6 +12,7 @@ from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_r
 from gnntrack.cli.graph import FormatOption, NearestChoice
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_lineage
+from gnntrack.cli.resume import resume_option
 from gnntrack.io.source_formats import SOURCES
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = ["convert"]
 )
 @options.settings_options(*options.FRAME_SETTINGS, "frames.masks_channel", "frames.masks_pattern")
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def convert(
     source: Path,

@@ -12,6 +12,7 @@ import numpy as np
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = ["detect"]
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
 @options.settings_options(*options.IMAGE_SETTINGS)
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def detect(
     images: Path,

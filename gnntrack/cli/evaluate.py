@@ -16,6 +16,7 @@ from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import json_option, overwrite_option, path_argument, verbose_option
 from gnntrack.cli.output_paths import OutputPath
+from gnntrack.cli.resume import resume_option
 from gnntrack.cli.scores import check_limits, end_below_limits, format_score, score_points, show_errors
 from gnntrack.evaluate.defaults import GATE
 from gnntrack.plurals import count_noun
@@ -61,6 +62,7 @@ _LISTED = 20  # problems of one rule that are listed one by one
     "show what each kind costs.",
 )
 @overwrite_option
+@resume_option()
 @json_option
 @verbose_option
 def evaluate(

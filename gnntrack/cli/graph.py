@@ -13,6 +13,7 @@ from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_lineage, list_lineage_checks, refuse_mask_options, refuse_unused
+from gnntrack.cli.resume import resume_option
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 @options.point_options
 @options.settings_options(*options.MOVIE_SETTINGS, *options.GRAPH_SETTINGS)
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def build_graph(out: Path, settings: Settings, *, overwrite: bool, **sources: Any) -> None:
     """Find the candidate links between the cells of a movie: IMAGES and MASKS, --masks MASKS or --points POINTS."""
@@ -103,6 +105,7 @@ def _holds_labels(path: Path) -> bool:
     *options.POINT_SETTINGS,
 )
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def solve(graph: Path, out: Path, method: str, solver: str | None, settings: Settings, *, overwrite: bool) -> None:
     """Choose the links of GRAPH, a .geff of 'gnntrack build-graph'."""
@@ -183,6 +186,7 @@ class FormatOption(click.Option):
     "repair.min_track_length",
 )
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def export(
     lineages: tuple[Path, ...],

@@ -10,6 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, show_progress
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.cli.track import show_result
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = ["import_tracks"]
     "repair.min_track_length",
 )
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def import_tracks(
     source: Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gnntrack.cli.options import overwrite_option, settings_options, verbose_option
+from gnntrack.cli.resume import resume_option
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -19,6 +20,7 @@ __all__ = ["init_config"]
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The settings file; printed if not given.")
 @settings_options()
 @overwrite_option
+@resume_option()
 @verbose_option
 def init_config(out: Path | None, settings: Settings, *, overwrite: bool) -> None:
     """Write a settings file (TOML) with every setting, its default and its meaning."""

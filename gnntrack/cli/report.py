@@ -11,6 +11,7 @@ from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, format_bytes, show_progress, show_rows
 from gnntrack.cli.figure_options import figure_options
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 
 if TYPE_CHECKING:
     from gnntrack.cli.figure_options import FigureChoices
@@ -32,6 +33,7 @@ __all__ = ["report"]
 )
 @options.settings_options(*options.IMAGE_SETTINGS)
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def report(result: Path, out: Path | None, figures: FigureChoices, truth: Path | None, **choices: Any) -> None:
     """Write RESULT as one HTML page: movie, lineage tree, plots, review list, and corrections; or as figures.

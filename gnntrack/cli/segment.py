@@ -11,6 +11,7 @@ from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_estimates, read_summary
+from gnntrack.cli.resume import resume_option
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ __all__ = ["segment", "segmenters"]
 @options.segmenter_options
 @click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
-@click.option("--resume", is_flag=True, help="Keep the masks if interrupted, and continue an interrupted run.")
 @options.settings_options(*options.IMAGE_SETTINGS, "output.pictures")
 @options.overwrite_option
+@resume_option("Keep the masks if interrupted, continue an interrupted run, and keep a finished one.", continues=True)
 @options.verbose_option
 def segment(
     images: Path,

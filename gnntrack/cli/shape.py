@@ -10,6 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = ["shape"]
 )
 @options.settings_options(*options.MASK_SETTINGS)
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def shape(
     masks: Path,

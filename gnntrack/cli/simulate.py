@@ -10,6 +10,7 @@ import click
 from gnntrack.cli import options
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.settings import EmbryoSettings
 from gnntrack.simulation_settings import MOVIE_KINDS
 
@@ -52,6 +53,7 @@ def _choose_section(given: dict[str, Any], others: dict[str, Any]) -> dict[str, 
 )
 @options.settings_options(*options.SIMULATE_SETTINGS, *options.EMBRYO_SETTINGS, sort=_choose_section)
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def simulate(
     out: Path, kind: str, movies: int | None, sparse: float | None, seed: int, settings: Settings, *, overwrite: bool

@@ -15,6 +15,7 @@ from gnntrack.cli import options
 from gnntrack.cli.display import format_bytes, show_rows, show_table
 from gnntrack.cli.examples import EXAMPLES
 from gnntrack.cli.help_groups import GroupedCommand
+from gnntrack.cli.resume import resume_option
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _LISTED = 10  # problems of one rule and one script
     help="Settings file for all data sets, or a folder with DATASET.toml for each.",
 )
 @options.overwrite_option
+@resume_option()
 @options.json_option
 @options.verbose_option
 def submit(

@@ -21,6 +21,7 @@ from gnntrack.cli.lineages import (
     refuse_mask_options,
     refuse_unused,
 )
+from gnntrack.cli.resume import resume_option
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -69,6 +70,7 @@ TRACK_SETTINGS = (
 @options.method_options
 @options.settings_options(*TRACK_SETTINGS)
 @options.overwrite_option
+@resume_option()
 @options.verbose_option
 def track(
     images: Path | None,

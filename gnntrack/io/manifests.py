@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "describe_path",
     "describe_run",
     "flatten",
+    "is_same",
     "list_changes",
     "read_manifest",
     "write_manifest",
@@ -108,7 +109,11 @@ def describe_inputs(
 
 
 def describe_path(
-    path: str | Path, *, known: Mapping[str, Any] | None = None, without: Sequence[Path] = ()
+    path: str | Path,
+    *,
+    known: Mapping[str, Any] | None = None,
+    without: Sequence[Path] = (),
+    names: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Return a description of the files at a path: plain JSON values.
 
@@ -121,6 +126,8 @@ def describe_path(
         A file, a folder or a pattern.
     known, without
         As of `describe_inputs`, for one path.
+    names : collection of str, optional
+        The files of a folder that count.
 
     Examples
     --------
@@ -132,7 +139,8 @@ def describe_path(
     """
     now = time.time_ns()
     place = Path(path).expanduser()
-    files = sorted((name, file, file.stat()) for name, file in _list_files(place, without) if file.exists())
+    listed = _list_files(place, without) if names is None else ((name, place / name) for name in names)
+    files = sorted((name, file, file.stat()) for name, file in listed if file.exists())
     looks = blake2b(digest_size=16)
     for name, _, stat in files:
         looks.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
@@ -169,7 +177,8 @@ def _looks_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(before.get("settled")) and before.get("looks") == now.get("looks")
 
 
-def _is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether two descriptions of `describe_path` are of the same content, wherever it lies."""
     if before.get("content") is None or now.get("content") is None:
         return before.get("looks") == now.get("looks")
     return bool(before["content"] == now["content"])
@@ -182,7 +191,7 @@ def _list_files(place: Path, without: Sequence[Path]) -> Iterator[tuple[str, Pat
     elif place.is_dir():
         yield from _list_folder(place, {os.path.realpath(each) for each in without})
     elif place.exists():
-        yield place.name, place
+        yield "", place
 
 
 def _list_folder(folder: Path, without: set[str]) -> Iterator[tuple[str, Path]]:
@@ -267,7 +276,7 @@ def _list_changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> I
             yield f"{name}: {count_noun(len(old), 'path')} before, and {len(new)} now"
             continue
         for one, other in zip(old, new, strict=True):
-            if not _is_same(one, other):
+            if not is_same(one, other):
                 yield f"{name}: {_describe_change(one, other)}"
 
 

@@ -14,6 +14,7 @@ from gnntrack.errors import OutputError
 from gnntrack.io.output_locks import Claim, claim_output, hold_outputs, keep_claim
 from gnntrack.io.output_places import choose_temporary_path, move_output, recover_output, remove_path
 from gnntrack.io.result_folders import find_foreign_file, write_manifest
+from gnntrack.io.run_records import note_output
 from gnntrack.setting_errors import check_bools
 
 __all__ = [
@@ -90,6 +91,7 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         # checked again, since another process may have written there while the body ran
         if check_output(path, overwrite=overwrite).is_file() and place.is_dir():
             raise OutputError(_describe_foreign_file(path))
+        note_output(place, target)
         move_output(place, target)
     except BaseException as error:
         remove_path(place)

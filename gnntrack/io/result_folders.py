@@ -18,17 +18,21 @@ from gnntrack.json_files import read_json
 __all__ = [
     "EXTRAS",
     "MANIFEST",
+    "RECORDS",
     "RESULT_FOLDERS",
     "ResultFolder",
     "ResultUnits",
     "find_foreign_file",
     "find_kind",
+    "list_listed_files",
     "read_units",
     "write_manifest",
 ]
 
 MANIFEST = ".gnntrack.json"
 """File that lists the files of a result folder of any other kind than `RESULT_FOLDERS`."""
+RECORDS = ".gnntrack"
+"""Folder with the records of the outputs beside it; see `gnntrack.io.run_records`. It belongs to none of them."""
 EXTRAS = "gnntrack"
 """Sub-folder of a CTC result with everything that the format has no place for; programs for the format ignore it."""
 
@@ -98,23 +102,31 @@ def find_kind(folder: Path, names: set[str]) -> ResultFolder | None:
 
 def find_foreign_file(folder: Path) -> str | None:
     """Return the first file or folder in a folder that gnntrack has not written, or None if it wrote all of them."""
-    entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
+    found = (entry for entry in folder.iterdir() if entry.name != RECORDS)
+    entries = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in found)
     if MANIFEST in entries:
         return _find_unlisted_file(folder)
     names = {entry.rstrip("/") for entry in entries}
     kind = find_kind(folder, names)
     if kind is None:
         return next((entry.rstrip("/") for entry in entries), None)
-    found = _list_files(folder) if kind.recursive else entries
-    return next((name.rstrip("/") for name in found if not kind.names.fullmatch(name)), None)
+    inside = _list_files(folder) if kind.recursive else entries
+    return next((name.rstrip("/") for name in inside if not kind.names.fullmatch(name)), None)
 
 
 def _find_unlisted_file(folder: Path) -> str | None:
-    try:
-        listed = {MANIFEST, *read_json(folder / MANIFEST)["files"]}
-    except (OSError, ValueError, LookupError, TypeError):
+    listed = list_listed_files(folder)
+    if listed is None:
         return f"an unreadable {MANIFEST}"
     return next((name for name in _list_files(folder) if name not in listed), None)
+
+
+def list_listed_files(folder: Path) -> set[str] | None:
+    """Return the names in the list of files of a folder, and that of the list; None if it has none."""
+    try:
+        return {MANIFEST, *read_json(folder / MANIFEST)["files"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def write_manifest(folder: Path) -> None:
@@ -127,6 +139,7 @@ def _list_files(folder: Path) -> list[str]:
     """Return all files below a folder, as paths relative to it, sorted; those of empty folders end in ``/``."""
     found = []
     for top, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != RECORDS]
         place = Path(top).relative_to(folder)
         found += [(place / name).as_posix() for name in names]
         if not folders and not names and place != Path():

@@ -1,0 +1,181 @@
+"""``--resume``: what is finished and unchanged is kept, and every change is noticed."""
+
+import json
+import shlex
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.movies import dividing_masks, images_of, write_folder
+
+import gnntrack.io.manifests
+import gnntrack.io.output
+from gnntrack.cli import COMMANDS as COMMANDS_OF_GNNTRACK
+from gnntrack.cli import cli
+
+KEPT = "this command has made it from the same inputs"
+
+
+def run(line: str, code: int = 0) -> str:
+    """Run the command line in this process and expect an exit code."""
+    options = {"mix_stderr": False} if version("click").startswith("8.1.") else {}
+    result = CliRunner(**options).invoke(cli, shlex.split(line))
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Return a folder with the inputs of the commands."""
+    place = tmp_path_factory.mktemp("world")
+    write_folder(place / "masks", dividing_masks(), prefix="mask")
+    write_folder(place / "images", images_of(dividing_masks()))
+    run(f"build-graph {place / 'images'} {place / 'masks'} -o {place / 'graph.geff'}")
+    run(f"solve {place / 'graph.geff'} -o {place / 'lineage.geff'}")
+    return place
+
+
+@pytest.fixture
+def inputs(world, tmp_path, monkeypatch):
+    """Return a folder of its own with the inputs; paths are relative to it."""
+    shutil.copytree(world, tmp_path / "in")
+    monkeypatch.chdir(tmp_path / "in")
+    return tmp_path / "in"
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return {each.name: each.read_bytes() for each in files}
+
+
+def damage(path: Path) -> None:
+    """Change a pixel or a value, and neither the size nor the name."""
+    files = [path] if path.is_file() else [each for each in path.rglob("[!.]*") if each.is_file()]
+    largest = max(files, key=lambda each: (each.stat().st_size, each.name))
+    content = bytearray(largest.read_bytes())
+    content[-1] ^= 1
+    largest.write_bytes(content)
+
+
+# command, an input of it, another setting
+COMMANDS = {
+    "solve": ("solve graph.geff -o {out}.geff", "graph.geff", "--no-divisions"),
+    "convert": ("convert lineage.geff {out}.xml", "lineage.geff", "--interval 5min"),
+    "segment": ("segment images -o {out} --no-pictures", "images", "--diameter 20"),
+    "init-config": ("init-config -o {out}.toml", None, ""),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_finished_output_is_kept_and_changes_are_noticed(inputs, name):
+    line, source, other = COMMANDS[name]
+    line = line.format(out="out")
+    run(f"{line} --resume")  # nothing is there: it is made
+    out = next(path for path in inputs.iterdir() if path.name.startswith("out"))
+    first = read_files(out)
+    assert KEPT in run(f"{line} --resume")
+    assert KEPT in run(f"{line} --resume --overwrite")
+    assert read_files(out) == first
+    if other:
+        told = run(f"{line} --resume {other}", code=2)
+        assert "was" in told
+        assert "--overwrite" in told
+        assert read_files(out) == first
+    if source is not None:
+        shutil.copytree(inputs / source, inputs / "before")
+        damage(inputs / source)
+        told = run(f"{line} --resume", code=2)
+        assert f"the content of {source} has changed" in told
+        shutil.rmtree(inputs / source)
+        (inputs / "before").rename(inputs / source)  # the same content again
+        assert KEPT in run(f"{line} --resume")
+    damage(out)
+    told = run(f"{line} --resume", code=2)
+    assert f"{out.name}: it is not what this command makes now: it has been changed since it was made" in told
+    run(f"{line} --resume --overwrite")
+    again = read_files(out)
+    assert {file for file in again if again[file] != first[file]} <= {"summary.json"}  # it holds seconds
+    assert [path.name for path in (inputs / ".gnntrack").glob("out*")] == [f"{out.name}.json"]
+
+
+def test_a_file_that_is_not_recorded_is_not_kept(inputs):
+    (inputs / "out.toml").write_text("mine")
+    assert "how it was made is not recorded" in run("init-config -o out.toml --resume", code=2)
+    assert (inputs / "out.toml").read_text() == "mine"
+
+
+def test_another_version_is_a_change(inputs, monkeypatch):
+    run("init-config -o out.toml")
+    monkeypatch.setattr(gnntrack.io.manifests, "__version__", "99")
+    assert "and is now 99" in run("init-config -o out.toml --resume", code=2)
+
+
+def test_an_output_whose_run_was_killed_before_it_appeared_is_made(inputs, monkeypatch):
+    line = "solve graph.geff -o out.geff"
+
+    def kill(place, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gnntrack.io.output, "move_output", kill)
+        run(line, code=130)
+    run(f"{line} --resume")
+    first = read_files(inputs / "out.geff")
+    with monkeypatch.context() as patch:
+        patch.setattr(gnntrack.io.output, "move_output", kill)
+        run(f"{line} --overwrite --no-divisions", code=130)
+    assert read_files(inputs / "out.geff") == first
+    assert KEPT in run(f"{line} --resume")  # its record is kept beside that of the run that was killed
+
+
+def test_of_several_outputs_those_are_made_that_are_missing(inputs):
+    line = "track images masks -o 01_RES --output-edge-table links.csv"
+    run(line)
+    (inputs / "links.csv").unlink()
+    run(f"{line} --resume")
+    assert (inputs / "links.csv").is_file()
+    assert run(f"{line} --resume").count(KEPT) == 2
+
+
+def test_the_images_behind_a_result_count_for_its_page(inputs):
+    run("track images masks -o 01_RES")
+    run("report 01_RES -o 01_RES/report.html")  # in the folder of its source
+    assert KEPT in run("report 01_RES -o 01_RES/report.html --resume")
+    damage(inputs / "images")
+    told = run("report 01_RES -o 01_RES/report.html --resume", code=2)
+    assert "images of result: the content of images has changed" in told
+
+
+def test_records_of_outputs_that_are_gone_are_removed(inputs):
+    for name in ("a", "b"):
+        run(f"init-config -o {name}.toml")
+    (inputs / "a.toml").unlink()
+    run("init-config -o c.toml")
+    records = sorted(path.name for path in (inputs / ".gnntrack").iterdir())
+    assert records == ["b.toml.json", "c.toml.json", "graph.geff.json", "lineage.geff.json"]
+    assert json.loads((inputs / ".gnntrack" / "c.toml.json").read_text())["runs"][0]["command"] == "init-config"
+
+
+def test_records_in_the_folder_of_an_output_do_not_keep_it_from_being_overwritten(inputs):
+    line = "simulate --frames 2 --shape 48,48 --cells 2 -o movie"
+    run(line)
+    run("init-config -o movie/settings.toml")
+    assert KEPT in run(f"{line} --resume")
+    (inputs / "movie" / "settings.toml").unlink()
+    run(f"{line} --overwrite")
+    assert not (inputs / "movie" / ".gnntrack").exists()
+
+
+def test_resume_without_an_output_is_refused():
+    assert "--resume keeps a finished output" in run("init-config --resume", code=2)
+
+
+def test_every_command_that_writes_an_output_can_be_resumed():
+    without = []
+    for name in COMMANDS_OF_GNNTRACK:
+        flags = {flag for each in cli.get_command(None, name).params for flag in each.opts}
+        if "--overwrite" in flags and "--resume" not in flags:
+            without.append(name)
+    assert without == ["serve", "man"]  # a page for an hour, whose edits are kept; pages that are the same every time
