@@ -93,7 +93,7 @@ def test_a_finished_output_is_kept_and_changes_are_noticed(inputs, name):
         assert KEPT in run(f"{line} --resume")
     damage(out)
     told = run(f"{line} --resume", code=2)
-    assert f"{out.name}: it is not what this command makes now: it has been changed since it was made" in told
+    assert f"{out.name}: this command would make it differently now: it has been changed since it was made" in told
     run(f"{line} --resume --overwrite")
     again = read_files(out)
     assert {file for file in again if again[file] != first[file]} <= {"summary.json"}  # it holds seconds

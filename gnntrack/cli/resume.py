@@ -150,7 +150,7 @@ def list_finished(described: CommandCall, *, overwrite: bool) -> list[Path]:
         changes = _list_changes(out, described.run or {})
         if changes and not overwrite:
             listed = "; ".join(changes[:_MOST_CHANGES])
-            msg = f"{out}: it is not what this command makes now: {listed}; make it again with --overwrite"
+            msg = f"{out}: this command would make it differently now: {listed}; replace it with --overwrite"
             raise OutputError(msg)
         if not changes:
             clean_up(out)
