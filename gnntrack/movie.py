@@ -313,7 +313,9 @@ def build_with_runs(movie: Movie, settings: Settings, progress: Progress | None 
                 channels=movie.channels,
             )
         with time_stage("graph"):
-            return link_cells(MeasuredMovie(cells, runs, notes, recorder), movie, settings, progress)
+            graph, runs = link_cells(MeasuredMovie(cells, runs, notes, recorder), movie, settings, progress)
+    warn_of_cells(movie, graph.cells, notes)
+    return graph, runs
 
 
 def choose_cell_settings(settings: Settings) -> CellSettings:
@@ -348,7 +350,6 @@ def link_cells(
     motion = _estimate_motion(cells, cut, still, recorder, settings.motion)
     if cut is not None:
         cells, runs = cut.cells, cut.runs
-    warn_of_cells(movie, cells, notes)
     graph = build_candidates(cells, runs, motion, settings=settings.graph, progress=progress)
     provenance = graph.provenance.replace(masks=notes, cell_settings=reading.to_dict(), interval=movie.interval)
     provenance = provenance.replace(masks_cut=None if cut is None else tuple(cut.cut))

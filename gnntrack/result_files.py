@@ -48,8 +48,10 @@ __all__ = [
     "describe_run",
     "find_source",
     "restore_settings",
+    "save_summary",
     "summarise_result",
     "write_result",
+    "write_tables",
 ]
 
 _log = logging.getLogger(__name__)
@@ -88,6 +90,8 @@ class RunRecord:
         Points that were tracked, if there are no masks.
     stages : mapping
         Time and memory of the stages so far; see `gnntrack.stage_times.record_stages`.
+    windows : mapping of str to int, optional
+        Number of windows that the movie was tracked in, and of links that windows exclude at their seams.
     """
 
     images: object = None
@@ -104,6 +108,7 @@ class RunRecord:
     edits: EditList | None = None
     points: object = None
     stages: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    windows: Mapping[str, int] | None = None
 
 
 def write_result(
@@ -160,8 +165,40 @@ def write_result(
             for each in waiting:
                 each.result()
         if with_extras:
-            _write_summary(folder, result, repaired.lineage, run, repairs=len(changes["frame"]))
+            save_summary(folder, _summarise(result, repaired.lineage, run, repairs=len(changes["frame"])))
     return result
+
+
+def write_tables(
+    folder: Path, result: Result, repaired: RepairedMovie, images: FrameStack | None, run: RunRecord
+) -> dict[str, Any]:
+    """Write the folder ``gnntrack`` of a result whose masks are written elsewhere, without ``summary.json``.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the result.
+    result : Result
+        The written cells; pixels are needed of the frame that is drawn only.
+    repaired, images, run
+        As of `write_result`.
+
+    Returns
+    -------
+    dict
+        For `save_summary`, once the masks are written; empty without the setting ``output.extras``.
+    """
+    for problem in describe_poor_masks(measure_steadiness(repaired.lineage)):
+        _log.warning(problem)
+    if not run.settings.output.extras:
+        return {}
+    extras = folder / EXTRAS
+    extras.mkdir(parents=True)
+    write_lineage(result.lineage, extras / "lineage.geff", masks_path=folder)
+    changes = collect_repairs(repaired, result)
+    write_csv(changes, extras / "repairs.csv")
+    _write_extras(extras, result, run, images)
+    return _summarise(result, repaired.lineage, run, repairs=len(changes["frame"]))
 
 
 def _write_extras(folder: Path, result: Result, run: RunRecord, images: FrameStack | None) -> None:
@@ -175,11 +212,16 @@ def _write_extras(folder: Path, result: Result, run: RunRecord, images: FrameSta
         _draw_pictures(folder, result, images)
 
 
-def _write_summary(folder: Path, result: Result, tracked: Lineage, run: RunRecord, *, repairs: int) -> None:
-    """Write ``summary.json``, the last file: it has the fingerprint of the others."""
-    summary = summarise_result(result, tracked, run) | {"fingerprint": compute_fingerprint(folder)}
+def save_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write ``summary.json``, the last file of a result: it has the fingerprint of the others."""
+    content = {**summary, "fingerprint": compute_fingerprint(folder)}
+    (folder / EXTRAS / "summary.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _summarise(result: Result, tracked: Lineage, run: RunRecord, *, repairs: int) -> dict[str, Any]:
+    summary = summarise_result(result, tracked, run)
     summary["counts"]["repairs"] = repairs
-    (folder / EXTRAS / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    return summary
 
 
 def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> None:
@@ -297,6 +339,7 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
         },
         "settings": json.loads(run.settings.to_json()),
         "settings_given": {name: sorted(section.given) for name, section in run.settings if section.given},
+        "windows": None if run.windows is None else dict(run.windows),
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": list(dict.fromkeys([*run.warnings, *poor])),
     }

@@ -147,7 +147,8 @@ def estimate_motion(
     images[:, :-2] = still.shift[:, :-2]  # the flow is that of a plane
     differ = measure_lengths(images - still.shift)
     confirmed = _confirm_images(cells, differ, _Targets.find(cells, images), _Targets.find(cells, still.shift))
-    fraction = float(confirmed.sum() / max(int((cells.frame < cells.n_frames - 1).sum()), 1))
+    n_moving = max(int((cells.frame < cells.n_frames - 1).sum()), 1)
+    fraction = estimate_of_movie("motion.by_images", lambda: float(confirmed.sum() / n_moving))
     shift = np.where(confirmed[:, None], images, still.shift)
     flow = "images" if fraction > 0.5 else still.flow
     return Motion(shift, still.drift, still.neighbours, flow, fraction, still.shift)

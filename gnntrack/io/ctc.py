@@ -33,11 +33,20 @@ from gnntrack.plurals import choose_form, count_noun
 from gnntrack.types import Cells, Lineage, Runs, Tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = ["Numbering", "link_tracks", "number_masks", "number_segments", "prepare_ctc", "read_ctc", "write_ctc"]
+__all__ = [
+    "Numbering",
+    "link_tracks",
+    "number_masks",
+    "number_segments",
+    "prepare_ctc",
+    "read_ctc",
+    "write_ctc",
+    "write_mask",
+]
 
 
 # ---------------------------------------------------------------- reading
@@ -284,7 +293,7 @@ def prepare_ctc(
 
     def write(folder: Path, *, spare: int = 0) -> Tracks:
         def write_frame(frame: int) -> None:
-            _write_mask(folder, frame, width, _draw_mask(frame, runs, fills, plan), units)
+            write_mask(folder, frame, width, _draw_mask(frame, runs, fills, plan), units)
 
         map_frames(write_frame, range(n_frames), spare=spare)
         (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
@@ -310,7 +319,8 @@ def _describe_units(lineage: Lineage) -> dict[str, Any]:
     return {"description": "\n".join([*lines, ""]), "metadata": None, "resolution": (1 / x, 1 / y), "resolutionunit": 1}
 
 
-def _write_mask(folder: Path, frame: int, digits: int, mask: Image, units: dict[str, Any]) -> None:
+def write_mask(folder: Path, frame: int, digits: int, mask: Image, units: Mapping[str, Any] | None = None) -> None:
+    """Write the mask of a frame, (Y, X) or (Z, Y, X) uint16, to a file of the format's name, with some tags."""
     tifffile.imwrite(
         folder / format_name("mask", frame, digits=digits),
         (compress(page) for page in mask.reshape(-1, *mask.shape[-2:])),  # tifffile itself needs three times as long
@@ -320,7 +330,7 @@ def _write_mask(folder: Path, frame: int, digits: int, mask: Image, units: dict[
         compression="zlib",
         rowsperstrip=mask.shape[-2],
         maxworkers=1,
-        **units,
+        **(units or {}),
     )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "open_channels",
     "resolve_frame",
     "select_channel",
+    "select_frames",
     "set_interval",
     "set_spacing",
 ]
@@ -113,6 +114,22 @@ class Stack:
     def __repr__(self) -> str:
         size = "" if self.unit == "pixel" else f" of {' x '.join(f'{s:g}' for s in self.spacing)} {self.unit}"
         return f"<{count_noun(len(self), 'frame')} of {' x '.join(map(str, self.shape))} pixels{size}, {self.names[0]}>"
+
+
+def select_frames(stack: FrameStack, frames: Sequence[int]) -> Stack:
+    """Return some frames of a movie, in this order.
+
+    >>> movie = Stack(lambda frame: np.full((2, 3), frame), ["first", "second"], (2, 3), (1.0, 1.0))
+    >>> int(select_frames(movie, [1])[0].max())
+    1
+    """
+    return Stack(
+        lambda number: stack[frames[number]],
+        names=[stack.names[frame] for frame in frames],
+        shape=tuple(stack.shape),
+        spacing=stack.spacing,
+        unit=stack.unit,
+    )
 
 
 def resolve_frame(frame: int, n_frames: int) -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import RepairSettings
     from gnntrack.types import Cells, FrameStack, IntArray
 
-__all__ = ["RepairedMovie", "fill_gaps", "match_masks", "repair_movie", "split_tracks"]
+__all__ = ["RepairedMovie", "fill_gaps", "match_masks", "remove_short", "repair_movie", "split_tracks"]
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def repair_movie(
     changes = [*list_joined(given, merged), *repaired.changes]
     found: dict[str, Any] = {"pieces_joined": (*(before.pieces_joined or ()), *map(tuple, merged.tolist()))}
     if settings.min_track_length > 1:
-        repaired, removed = _remove_short(repaired, settings.min_track_length)
+        repaired, removed = remove_short(repaired, settings.min_track_length)
         changes = [*keep_fills(changes, repaired.lineage, repaired.filled_masks), *removed]
         short = [(change.frame, change.input_label) for change in removed]
         found["short_removed"] = (*(before.short_removed or ()), *short)
@@ -145,7 +145,7 @@ def repair_movie(
     return replace(repaired, lineage=repaired.lineage.with_provenance(**found), changes=tuple(changes))
 
 
-def _remove_short(repaired: RepairedMovie, frames: int) -> tuple[RepairedMovie, list[MaskChange]]:
+def remove_short(repaired: RepairedMovie, frames: int) -> tuple[RepairedMovie, list[MaskChange]]:
     """Return a movie without short tracks, and the masks that were removed."""
     kept, runs, fills, removed = remove_short_tracks(repaired.lineage, repaired.runs, repaired.fills, frames=frames)
     _log.info("short tracks: %s removed", count_noun(len(removed), "mask"))

@@ -11,7 +11,7 @@ import numpy as np
 from gnntrack.errors import InputError
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import open_masks
-from gnntrack.io.stack import Stack
+from gnntrack.io.stack import Stack, select_frames
 from gnntrack.movie import open_movie
 from gnntrack.plurals import count_noun
 from gnntrack.settings import Settings
@@ -75,8 +75,8 @@ class TrainingMovie:
     def select(self, start: int, stop: int) -> TrainingMovie:
         """Return frames ``start`` to ``stop - 1`` as a movie."""
         frames = range(max(start, 0), min(stop, len(self.masks)))
-        images = None if self.images is None else _select_frames(self.images, frames)
-        masks, markers = _select_frames(self.masks, frames), _select_frames(self.markers, frames)
+        images = None if self.images is None else select_frames(self.images, frames)
+        masks, markers = select_frames(self.masks, frames), select_frames(self.markers, frames)
         name = f"{self.name} [{frames.start}:{frames.stop}]"
         edited = None if self.edited is None else self.edited.select(frames.start, frames.stop)
         return TrainingMovie(name, images, masks, markers, thin_tracks(self.tracks, list(frames)), edited)
@@ -213,16 +213,6 @@ def split_movie(movie: _M, held_out: float) -> tuple[_M, _M | None]:
     if not last or n - last - _BETWEEN < _LEAST_FRAMES:
         return movie, None
     return movie.select(0, n - last - _BETWEEN), movie.select(n - last, n)
-
-
-def _select_frames(stack: FrameStack, frames: Sequence[int]) -> Stack:
-    return Stack(
-        lambda number: stack[frames[number]],
-        names=[stack.names[frame] for frame in frames],
-        shape=stack.shape,
-        spacing=stack.spacing,
-        unit=stack.unit,
-    )
 
 
 def simulate_training_movie(seed: int, kind: str = "cells") -> TrainingMovie:
