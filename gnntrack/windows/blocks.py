@@ -149,24 +149,26 @@ def load_block(path: Path, *, features: Sequence[str] | None = None, runs: bool 
     """
     with np.load(path, allow_pickle=False) as file:
         header = json.loads(bytes(file[_HEADER]))
-        names = list(header["feature_names"])
-        wanted = names if features is None else [each for each in features if each in names]
-        kept = [names.index(each) for each in wanted]
-        about: dict[str, Any] = {
-            name: header[name] if isinstance(header[name], str | int) else tuple(header[name]) for name in _NAMED
-        }
-        about |= {name: tuple(header[name][k] for k in kept) for name in ("feature_names", "feature_units")}
-        values: dict[str, Any] = {name: file[name] for name in _CELLS}
-        values["features"] = values["features"][:, kept]
-        cells = Cells(**values, **about)
-        return CellBlock(
-            int(header["first"]),
-            cells,
-            _read_runs(file.__getitem__, cells) if runs else _make_empty_runs(cells),
-            {name.removeprefix("columns."): file[name] for name in file.files if name.startswith("columns.")},
-            {name.removeprefix("tables."): file[name] for name in file.files if name.startswith("tables.")},
-            header["notes"],
+        cells = _read_cells(file.__getitem__, header, features)
+        columns, tables = (
+            {name.removeprefix(kind): file[name] for name in file.files if name.startswith(kind)}
+            for kind in ("columns.", "tables.")
         )
+        pixels = _read_runs(file.__getitem__, cells) if runs else _make_empty_runs(cells)
+    return CellBlock(int(header["first"]), cells, pixels, columns, tables, header["notes"])
+
+
+def _read_cells(
+    read: Callable[[str], NDArray[Any]], header: Mapping[str, Any], features: Sequence[str] | None
+) -> Cells:
+    names = list(header["feature_names"])
+    kept = [names.index(each) for each in (names if features is None else features) if each in names]
+    about: dict[str, Any] = {name: header[name] for name in _NAMED}
+    about |= {name: tuple(header[name][k] for k in kept) for name in ("feature_names", "feature_units")}
+    about |= {name: tuple(header[name]) for name in ("spacing", "shape")}
+    values: dict[str, Any] = {name: read(name) for name in _CELLS}
+    values["features"] = values["features"][:, kept]
+    return Cells(**values, **about)
 
 
 def load_notes(path: Path) -> dict[str, Any]:

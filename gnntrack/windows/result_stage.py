@@ -217,12 +217,16 @@ def _repair_movie(job: MaskTracking, solved: SolvedMovie, parts: list[CellBlock]
         repaired = replace(repaired, changes=(*kept, *removed))
         found["short_removed"] = tuple((change.frame, change.input_label) for change in removed)
     found |= {"gaps_filled": len(repaired.filled_masks), "masks_split": len(split)}
-    fusions = np.concatenate([part.tables["fusions"] for part in parts])
     lineage = repaired.lineage.with_provenance(**found)
+    return replace(repaired, lineage=_add_fusions(lineage, np.concatenate([part.tables["fusions"] for part in parts])))
+
+
+def _add_fusions(lineage: Lineage, fusions: IntArray) -> Lineage:
+    """Return a lineage with the fusions of its windows that it has: frame and label of both cells, (F, 4)."""
     source, target = (lineage.cells.row_of(*fusions[:, columns].T) for columns in ((0, 1), (2, 3)))
     known = Fusions(*(each[(source >= 0) & (target >= 0)] for each in (source, target)))
     valid = known.find_valid(lineage)
-    return replace(repaired, lineage=lineage.with_fusions(Fusions(known.source[valid], known.target[valid])))
+    return lineage.with_fusions(Fusions(known.source[valid], known.target[valid]))
 
 
 def _read_change(values: list[Any]) -> MaskChange:
