@@ -165,7 +165,7 @@ def make_targets(work: Path) -> dict[str, Target]:
     """Return the readers by name; `work` is an empty folder in which their valid files are written once."""
     work.mkdir(parents=True, exist_ok=True)
     targets = {}
-    for make in (_make_ctc, _make_tiffs, _make_geffs, _make_tables, _make_texts, _make_weights):
+    for make in (_make_ctc, _make_tiffs, _make_zarrs, _make_geffs, _make_tables, _make_texts, _make_weights):
         targets |= make(work)
     return targets
 
@@ -256,7 +256,30 @@ def _make_tiffs(work: Path) -> dict[str, Target]:
     np.save(work / "m.npy", masks)
     npy = (work / "m.npy").read_bytes()
     targets["npy"] = Target({"m.npy": npy}, lambda place: _read_movie(place / "m.npy"), text=False)
+    np.savez_compressed(work / "m.npz", masks=masks, images=masks)
+    npz = (work / "m.npz").read_bytes()
+    targets["npz"] = Target({"m.npz": npz}, lambda place: _read_movie(place / "m.npz"), text=False)
     return targets
+
+
+def _make_zarrs(work: Path) -> dict[str, Target]:
+    import zarr
+
+    from gnntrack.io.frames import open_frames
+    from gnntrack.io.omezarr_writer import write_omezarr
+
+    masks = _make_movie()
+    write_omezarr(open_frames(masks), work / "v3.zarr")
+    array = zarr.open_array(work / "v2.zarr", mode="w", shape=masks.shape, chunks=(1, 8, 20), dtype="u2", zarr_format=2)
+    array[:] = masks
+    return {
+        name: Target(
+            {f"m.zarr/{each}": content for each, content in _read_files(work / folder).items()},
+            lambda place: _read_movie(place / "m.zarr"),
+            text=False,
+        )
+        for name, folder in (("ome-zarr", "v3.zarr"), ("zarr of format 2", "v2.zarr"))
+    }
 
 
 def _make_geffs(work: Path) -> dict[str, Target]:

@@ -17,10 +17,8 @@ MUTATIONS = st.lists(
     max_size=6,
 )
 EXAMPLES = {
-    **dict.fromkeys(
-        ("tiff", "tiff pages", "tiff imagej", "tiff big", "tiff ome", "ome xml", "imagej text", "shaped text", "npy"),
-        110,
-    ),
+    **dict.fromkeys(("tiff", "tiff pages", "tiff imagej", "tiff big", "tiff ome"), 100),
+    **dict.fromkeys(("ome xml", "imagej text", "shaped text", "npy", "npz"), 100),
     **dict.fromkeys(("toml", "edits json", "trackmate xml"), 200),
     "ctc table": 80,
     "ctc mask": 60,
@@ -30,9 +28,11 @@ EXAMPLES = {
     "geff": 20,
     "geff metadata": 15,
     "geff of format 3": 20,
+    "ome-zarr": 12,
+    "zarr of format 2": 12,
     "weights": 10,
     "model header": 10,
-}  # 2,010 in all; readers that take longer have fewer
+}  # 2,059 in all; readers that take longer have fewer
 
 
 @pytest.fixture(scope="module")

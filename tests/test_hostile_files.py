@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import json
+import lzma
 import os
+import pickle
+import struct
 import zipfile
+import zlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import zarr
 from numpy.lib import format as npy_format
 
 from gnntrack.errors import FrameError
@@ -62,4 +71,115 @@ def test_named_pipes_are_found_when_a_frame_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t2.npy")
     movie = open_frames(tmp_path)
     with pytest.raises(FrameError, match="it is a named pipe"):
+        _ = movie[1]
+
+
+ENCODERS: dict[int, Callable[[np.ndarray], bytes]] = {
+    7: imagecodecs.jpeg_encode,
+    34712: lambda image: imagecodecs.jpeg2k_encode(image, codecformat="J2K"),
+    33003: lambda image: imagecodecs.jpeg2k_encode(image, codecformat="JP2"),
+    34933: imagecodecs.png_encode,
+    50001: lambda image: imagecodecs.webp_encode(np.stack([image] * 3, 2), lossless=True),
+    50002: lambda image: imagecodecs.jpegxl_encode(image, usecontainer=True),
+    34934: imagecodecs.jpegxr_encode,
+    34887: imagecodecs.lerc_encode,
+}
+
+
+def write_strip(path: Path, compression: int, strip: bytes) -> Path:
+    """Write a TIFF of 64 x 64 pixels in one strip, whatever that holds."""
+    tags = {256: 64, 257: 64, 258: 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: 64, 279: len(strip)}
+    entries = b"".join(struct.pack("<HHII", code, 4, 1, value) for code, value in tags.items())
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(strip))
+    path.write_bytes(start + strip + struct.pack("<H", len(tags)) + entries + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize("compression", ENCODERS)
+def test_an_image_in_a_tiff_is_no_larger_than_its_strip(
+    tmp_path: Path, compression: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnntrack.io.image_streams._SLACK", 5000)
+    small, large = (
+        write_strip(tmp_path / f"{side}.tif", compression, bytes(ENCODERS[compression](np.zeros((side, 90), np.uint8))))
+        for side in (10, 300)
+    )
+    with pytest.raises(FrameError, match="strip or tile 0 states 300 x 90 pixels, and the tags 64 x 64"):
+        _ = open_frames(large)[0]
+    with pytest.raises(FrameError) as other:  # an image of another shape is an error of the decoder
+        _ = open_frames(small)[0]
+    assert "states" not in str(other.value)
+
+
+def test_images_in_a_tiff_of_the_right_size_are_read(tmp_path: Path) -> None:
+    image = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
+    for compression in (34712, 33003, 34933, 50002, 34934, 34887):
+        path = write_strip(tmp_path / f"{compression}.tif", compression, bytes(ENCODERS[compression](image)))
+        assert open_frames(path)[0].shape == (64, 64)
+
+
+def test_a_damaged_head_of_an_image_in_a_tiff_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        FrameError, match=r"the head of strip or tile 0 is damaged, or not of its compression \(34933\)"
+    ):
+        _ = open_frames(write_strip(tmp_path / "a.tif", 34933, b"\x89PNG" + bytes(80)))[0]
+
+
+def write_zarr(folder: Path, *, compressor: dict | None, content: bytes = b"", **about: object) -> Path:
+    """Write an array of format 2, of 16 bits, with one chunk."""
+    folder.mkdir()
+    description = {"zarr_format": 2, "shape": [4, 16, 16], "chunks": [1, 16, 16], "dtype": "<u2", "fill_value": 0}
+    description |= {"order": "C", "filters": None, "compressor": compressor, **about}
+    (folder / ".zarray").write_text(json.dumps(description), encoding="utf-8")
+    if content:
+        (folder / "0.0.0").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (
+            {"shape": [4, 100_000, 100_000], "chunks": [1, 512, 512]},
+            "a plane needs 20000000000 bytes, and its chunks have 0",
+        ),
+        ({"shape": [2, 20_000, 20_000], "chunks": [1, 1, 1]}, "a frame has 400000000 chunks; expected at most 100000"),
+    ],
+)
+def test_frames_of_zarr_that_no_file_holds_are_refused(tmp_path: Path, about: dict, message: str) -> None:
+    with pytest.raises(FrameError, match=message):
+        _ = open_frames(write_zarr(tmp_path / "m.zarr", compressor=None, **about))[0]
+
+
+@pytest.mark.parametrize(
+    ("codec", "encode", "message"),
+    [
+        (None, lambda values: values, "has 20000 bytes for 512 bytes of values"),
+        ("zlib", zlib.compress, "holds more than 512 bytes"),
+        ("bz2", bz2.compress, "holds more than 512 bytes"),
+        ("lzma", lzma.compress, "holds more than 512 bytes"),
+        ("zstd", imagecodecs.zstd_encode, "holds 20000 bytes; its description states 512"),
+        ("blosc", lambda values: imagecodecs.blosc_encode(values), "holds 20000 bytes; its description states 512"),
+    ],
+)
+def test_chunks_of_zarr_that_hold_more_than_they_should_are_not_decoded(
+    tmp_path: Path, codec: str | None, encode: Callable, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnntrack.io.zarr_checks.FREE_BYTES", 1000)
+    compressor = None if codec is None else {"id": codec}
+    with pytest.raises(FrameError, match=f"frame 0: it cannot be read: the chunk 0.0.0 {message}"):
+        _ = open_frames(write_zarr(tmp_path / "a.zarr", compressor=compressor, content=bytes(encode(bytes(20_000)))))[0]
+    values = np.arange(256, dtype="<u2")
+    right = write_zarr(tmp_path / "b.zarr", compressor=compressor, content=bytes(encode(values.tobytes())))
+    assert open_frames(right)[0].max() == 255
+
+
+def test_chunks_of_zarr_are_checked_after_pickling_and_for_parts(tmp_path: Path) -> None:
+    array = zarr.open_array(tmp_path / "m.zarr", mode="w", shape=(2, 9, 9), chunks=(1, 4, 4), dtype="u2", zarr_format=2)
+    array[:] = np.arange(162).reshape(2, 9, 9)
+    movie = pickle.loads(pickle.dumps(open_frames(tmp_path / "m.zarr")))
+    assert movie[1].max() == 161
+    (tmp_path / "m.zarr" / "1.2.2").write_bytes(b"damaged")
+    assert movie[0].max() == 80
+    with pytest.raises(FrameError, match=r"frame 1: it cannot be read: the chunk 1\.2\.2 "):
         _ = movie[1]

@@ -44,7 +44,7 @@ MAX_MISSING_FILES = 100_000
 """Files of frames that are missing in a series; with more, the numbers in the names are dates or times."""
 
 MAX_CHUNKS = 100_000
-"""Chunks of an array of a graph file, and arrays in an archive of numpy."""
+"""Chunks of a frame of Zarr and of an array of a graph file, and arrays in an archive of numpy."""
 
 MAX_DESCRIPTION = 1 << 26
 """Bytes of the description of a group or an array of Zarr: 64 MiB."""

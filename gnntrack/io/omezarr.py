@@ -11,6 +11,7 @@ from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError
 from gnntrack.io.foreign import describe_format
 from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
+from gnntrack.io.zarr_images import guard_image
 
 __all__ = ["is_zarr", "open_node", "open_zarr"]
 
@@ -66,7 +67,7 @@ def open_node(
         As `open_zarr`.
     """
     if hasattr(node, "shape"):
-        return open_array(node, axes or _read_dimension_names(node), name=str(path), channel=channel)
+        return open_array(guard_image(node), axes or _read_dimension_names(node), name=str(path), channel=channel)
     return _open_group(node, path, axes, channel)
 
 
@@ -80,7 +81,7 @@ def _open_group(group: Any, path: Path, axes: str | None, channel: int | str | N
         raise FrameError(_describe_missing_image(group, path, labels), file=path)
     image = attributes["multiscales"][0]
     level = image["datasets"][0]
-    array = group[level["path"]]
+    array = guard_image(group[level["path"]])
     named = image.get("axes") or list("tczyx"[-array.ndim :])
     letters = [axis if isinstance(axis, str) else axis["name"] for axis in named]
     units = {axis["name"]: axis.get("unit") for axis in named if not isinstance(axis, str)}

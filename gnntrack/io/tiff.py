@@ -16,6 +16,7 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import ChannelError, FrameError
+from gnntrack.io.image_streams import check_streams
 from gnntrack.io.ome_checks import check_ome, check_other_files, list_other_files
 from gnntrack.io.stack import (
     UNREADABLE,
@@ -290,7 +291,7 @@ class _TiffArray:
         handle = page.parent.filehandle
         handle.open()
         try:
-            _check_extent(page, handle.size)
+            _check_extent(page)
             return np.asarray(page.asarray()).reshape(self._blocks[block].keyframe.shape)
         finally:
             handle.close()
@@ -304,8 +305,6 @@ class _Series(NamedTuple):
     axes: str
     shape: tuple[int, ...]
     dtype: Any
-    size: int
-    """Bytes of the file."""
 
     def read(self) -> Image:
         """Return all pixels.
@@ -316,7 +315,7 @@ class _Series(NamedTuple):
             If a page is missing, or pixels lie beyond the end of the file.
         """
         for block in self.blocks:
-            _check_complete(block, self.size)
+            _check_complete(block)
         parts = [np.asarray(block.asarray(maxworkers=1)) for block in self.blocks]
         return parts[0] if len(parts) == 1 else np.stack(parts)
 
@@ -368,10 +367,10 @@ def _join_series(tif: Any) -> _Series:
         raise FrameError(msg)
     _check_number(tif)
     if len(series) == 1:
-        return _Series(series, series[0].axes, tuple(series[0].shape), series[0].dtype, tif.filehandle.size)
+        return _Series(series, series[0].axes, tuple(series[0].shape), series[0].dtype)
     series = _check_alike(_list_pages(tif) if all(each.kind == "generic" for each in series) else series)
     axes, shape = f"Q{series[0].axes}", (len(series), *series[0].shape)
-    return _Series(series, axes, shape, series[0].dtype, tif.filehandle.size)
+    return _Series(series, axes, shape, series[0].dtype)
 
 
 def _list_pages(tif: Any) -> list[Any]:
@@ -426,7 +425,7 @@ def _check_number(tif: Any) -> None:
         raise FrameError(msg)
 
 
-def _check_complete(series: Any, size: int) -> None:
+def _check_complete(series: Any) -> None:
     """Raise if pixels lie beyond the end of the file: tifffile returns zeros for some of them."""
     if series.dataoffset is not None:
         return  # read in one piece, and a short read is an error there
@@ -436,14 +435,17 @@ def _check_complete(series: Any, size: int) -> None:
                 "pages that its metadata name are missing; if they are in other files of an OME-TIFF, give one of those"
             )
             raise FrameError(msg)
-        _check_extent(page, size)
+        _check_extent(page)
 
 
-def _check_extent(page: Any, size: int) -> None:
+def _check_extent(page: Any) -> None:
+    """Raise if pixels lie beyond the end of the open file of a page, or a compressed image is larger than the page."""
+    size = page.parent.filehandle.size
     end = max((at + length for at, length in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
     if end > size:
         msg = f"pixels up to byte {end} are expected, the file has {size}"
         raise ValueError(msg)
+    check_streams(page, page.parent.filehandle)
 
 
 def _name_axes(axes: str, unnamed: str) -> str:

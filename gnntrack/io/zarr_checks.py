@@ -6,8 +6,11 @@ chunk whose head is wrong. Here both are compared with each other and with the s
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import math
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,8 +22,9 @@ from gnntrack.json_files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
-__all__ = ["check_store"]
+__all__ = ["StoredArray", "check_store", "find_chunk_problem", "read_description"]
 
 _DESCRIPTIONS = (".zarray", "zarr.json")
 _CODECS = {"zlib", "gzip", "zstd", "lz4", "blosc", "bz2", "lzma"}
@@ -28,7 +32,7 @@ _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
 _CODED = {"vlen-utf8", "vlen-bytes", "string", "bytes", "variable_length_utf8", "variable_length_bytes"}
 
 
-class _Array(NamedTuple):
+class StoredArray(NamedTuple):
     """The description of an array."""
 
     shape: tuple[int, ...]
@@ -68,10 +72,8 @@ def check_store(folder: Path) -> None:
 def _check_description(file: Path) -> None:
     stored = _read_json(file)
     _check_consolidated(file, stored)
-    if file.name == ".zarray":
-        _check_chunks(file.parent, _read_array2(stored))
-    elif stored.get("node_type") == "array":
-        _check_chunks(file.parent, _read_array3(stored))
+    if file.name == ".zarray" or stored.get("node_type") == "array":
+        _check_chunks(file.parent, read_description(stored))
 
 
 def _expect(fact: object, problem: str) -> None:
@@ -117,7 +119,23 @@ def _check_consolidated(file: Path, stored: dict[str, Any]) -> None:
         _expect(same, f"its copy of {name} differs from the file")
 
 
-def _read_array2(stored: dict[str, Any]) -> _Array:
+def read_description(stored: dict[str, Any]) -> StoredArray:
+    """Return the description of an array, format 2 or 3.
+
+    Parameters
+    ----------
+    stored : dict
+        Content of ``.zarray`` or ``zarr.json``.
+
+    Raises
+    ------
+    FormatError, KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError
+        If it is not valid.
+    """
+    return _read_array3(stored) if "chunk_grid" in stored else _read_array2(stored)
+
+
+def _read_array2(stored: dict[str, Any]) -> StoredArray:
     compressor, filters = stored.get("compressor"), stored.get("filters") or []
     codec = None if compressor is None else str(compressor["id"])
     dtype = np.dtype(stored["dtype"]) if isinstance(stored["dtype"], str) else np.dtype(object)
@@ -125,7 +143,7 @@ def _read_array2(stored: dict[str, Any]) -> _Array:
     return _describe_array(stored["shape"], stored["chunks"], size, codec, plain=not filters and size is not None)
 
 
-def _read_array3(stored: dict[str, Any]) -> _Array:
+def _read_array3(stored: dict[str, Any]) -> StoredArray:
     kind = stored["data_type"]
     grid = stored["chunk_grid"]
     _expect(grid["name"] == "regular", f"its chunks are '{grid['name']}'; expected 'regular'")
@@ -139,16 +157,16 @@ def _read_array3(stored: dict[str, Any]) -> _Array:
     return _describe_array(stored["shape"], grid["configuration"]["chunk_shape"], size, codec, plain=plain)
 
 
-def _describe_array(shape: Any, chunk: Any, size: int | None, codec: str | None, *, plain: bool) -> _Array:
+def _describe_array(shape: Any, chunk: Any, size: int | None, codec: str | None, *, plain: bool) -> StoredArray:
     for name, sizes, least in (("shape", shape, 0), ("chunks", chunk, 1)):
         whole = isinstance(sizes, list) and all(isinstance(each, int) and each >= least for each in sizes)
         _expect(whole, f"its {name} are {str(sizes)[:60]}; expected whole numbers from {least}")
     _expect(len(shape) == len(chunk), f"its shape {shape} and its chunks {chunk} differ in length")
     _expect(len(shape) <= 8, f"its shape is {str(shape)[:60]}; expected at most 8 axes")
-    return _Array(tuple(shape), tuple(chunk), size, codec, plain)
+    return StoredArray(tuple(shape), tuple(chunk), size, codec, plain)
 
 
-def _check_chunks(folder: Path, array: _Array) -> None:
+def _check_chunks(folder: Path, array: StoredArray) -> None:
     count = math.prod(-(-size // step) for size, step in zip(array.shape, array.chunk, strict=True))
     _expect(count <= MAX_CHUNKS, f"it has {count} chunks; expected at most {MAX_CHUNKS}")
     total, chunk = (math.prod(sizes) * (array.size or 8) for sizes in (array.shape, array.chunk))
@@ -158,15 +176,66 @@ def _check_chunks(folder: Path, array: _Array) -> None:
     room = FREE_BYTES + MAX_EXPANSION * stored
     stated = f"an array of shape {array.shape} in chunks of {array.chunk} needs {max(total, chunk)} bytes"
     _expect(max(total, chunk) <= room, f"{stated}, and its files have {stored}")
-    if array.codec in _CODECS or array.codec is None:
-        for file in files:
-            with file.open("rb") as opened:
-                problem = _find_problem(opened.read(32), file.stat().st_size, array, chunk)
-            _expect(problem is None, f"the chunk {file.name} {problem}")
+    for file in files:
+        problem = find_chunk_problem(file, file.stat().st_size, array)
+        _expect(problem is None, f"the chunk {file.name} {problem}")
 
 
-def _find_problem(head: bytes, stored: int, array: _Array, expected: int) -> str | None:
-    """Return why a chunk cannot hold the values of an array, None if it may."""
+def find_chunk_problem(file: Path, stored: int, array: StoredArray) -> str | None:
+    """Return why a chunk cannot hold the values of an array, None if it may.
+
+    Parameters
+    ----------
+    file : path
+        The chunk.
+    stored : int
+        Its size in bytes.
+    array : StoredArray
+        The description.
+    """
+    if array.codec not in _CODECS and array.codec is not None:
+        return None
+    if not file.is_file():
+        return "is not a file"
+    expected = math.prod(array.chunk) * (array.size or 8)
+    if array.plain and stored > expected + expected // 8 + 4096:
+        return f"has {stored} bytes for {expected} bytes of values"
+    with file.open("rb") as opened:
+        problem = _find_problem(opened.read(32), stored, array, expected)
+        if problem is None and array.plain and _may_expand(array.codec, opened, stored):
+            opened.seek(0)
+            problem = _expand(array.codec, opened.read(), expected)
+    return problem
+
+
+def _may_expand(codec: str | None, opened: BinaryIO, stored: int) -> bool:
+    """Return whether a chunk may hold far more than its head states, which it does not state for some codecs."""
+    if codec in {"zlib", "gzip"}:
+        return stored * MAX_EXPANSION > FREE_BYTES
+    if codec == "zstd":
+        opened.seek(0)
+        return _read_zstd_size(opened.read(32)) is None
+    return codec in {"bz2", "lzma"}
+
+
+def _expand(codec: str | None, content: bytes, expected: int) -> str | None:
+    """Return the problem of a chunk that holds more than it should, None if it does not; no more is decoded."""
+    try:
+        if codec == "zstd":
+            import imagecodecs
+
+            imagecodecs.zstd_decode(content, out=expected)
+            return None
+        decoders = {"bz2": bz2.BZ2Decompressor, "lzma": lzma.LZMADecompressor}
+        decoder: Any = decoders[codec]() if codec in decoders else zlib.decompressobj(47)  # zlib or gzip
+        values = decoder.decompress(content, expected + 1)
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError) as error:
+        return f"cannot be decoded to {expected} bytes ({error})"
+    return f"holds more than {expected} bytes" if len(values) > expected else None
+
+
+def _find_problem(head: bytes, stored: int, array: StoredArray, expected: int) -> str | None:
+    """Return why the head of a chunk is wrong, None if it is right."""
     if not head.startswith(_MAGIC.get(array.codec or "", b"")) or (array.codec == "zlib" and not _is_zlib(head)):
         return f"is not compressed by {array.codec}"
     known = expected if array.plain else None
