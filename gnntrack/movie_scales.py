@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MovieScales", "are_scales_known", "are_scales_used", "estimate_of_movie", "name_scales", "use_scales"]
+__all__ = [
+    "MovieScales",
+    "are_scales_known",
+    "are_scales_used",
+    "estimate_of_movie",
+    "find_inner",
+    "name_scales",
+    "use_scales",
+]
 
 _Value = TypeVar("_Value")
 
@@ -26,11 +34,14 @@ class MovieScales:
     ----------
     known : mapping of str to a plain JSON value, optional
         Scales that were recorded before. If None, they are recorded.
+    inner : slice, optional
+        Frames of a block of a sample that are far from its ends, at which tracks are cut; see `find_inner`.
     """
 
-    def __init__(self, known: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, known: Mapping[str, Any] | None = None, *, inner: slice | None = None) -> None:
         self.values: dict[str, Any] = dict(known or {})
         self.known = known is not None
+        self.inner = inner
 
 
 _CURRENT: ContextVar[MovieScales | None] = ContextVar("scales", default=None)
@@ -96,3 +107,20 @@ def are_scales_known() -> bool:
 def are_scales_used() -> bool:
     """Return whether the scales of the movie are recorded, or known."""
     return _CURRENT.get() is not None
+
+
+def find_inner(n_frames: int) -> slice:
+    """Return the frames from which rates are estimated that depend on the lengths of tracks.
+
+    All frames of a movie count. In a block of frames of a large movie, tracks are cut at the ends of the block.
+
+    Examples
+    --------
+    >>> find_inner(40)
+    slice(0, 40, None)
+    >>> with use_scales(MovieScales(inner=slice(8, 32))):
+    ...     find_inner(40)
+    slice(8, 32, None)
+    """
+    scales = _CURRENT.get()
+    return slice(0, n_frames) if scales is None or scales.inner is None else scales.inner

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.graph.point_links import measure_rounding
-from gnntrack.movie_scales import estimate_of_movie, name_scales
+from gnntrack.movie_scales import estimate_of_movie, find_inner, name_scales
 from gnntrack.scores.densities import CHUNK, log_normal, log_t
 from gnntrack.scores.point_tracks import STEPS, PointField, PointTracks
 from gnntrack.sparse_assignment import match_sparse
@@ -266,7 +266,9 @@ class _PointModel:
     def _estimate_rate(self, name: str, happens: BoolArray, length: IntArray, unknown: BoolArray) -> FloatArray:
         """Return the log rate of points of tracks of the same length at the same distance from the border, (N,)."""
         group = 2 * np.digitize(length, _LENGTHS) + self.at_border
-        rates = estimate_of_movie(name, lambda: _count_rates(group[~unknown], group[~unknown & happens]))
+        inner, frame = find_inner(self.graph.cells.n_frames), self.graph.cells.frame
+        known = ~unknown & (frame >= inner.start) & (frame < inner.stop)
+        rates = estimate_of_movie(name, lambda: _count_rates(group[known], group[known & happens]))
         return np.asarray(np.log(rates)[group])
 
 

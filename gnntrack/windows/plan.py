@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MOST_SAMPLED", "Window", "choose_sample", "plan_windows"]
+__all__ = ["MOST_SAMPLED", "Window", "choose_sample", "find_inner_frames", "plan_windows"]
 
 MOST_SAMPLED = 300_000
 """Cells from which the scales of a movie are estimated; a movie with no more of them is its own sample."""
 
 _BLOCKS = 3  # of the sample: a movie changes
-_FEWEST_FRAMES = 24  # of a block: tracks are followed for 8 frames before and after a cell
+_FOLLOWED = 8  # frames for which tracks are followed before and after a cell
+_FEWEST_FRAMES = 3 * _FOLLOWED  # of a block
 _SEARCHES = 30  # bisections of the size of a window
 
 
@@ -60,8 +61,8 @@ def choose_sample(
     -------
     list of slice
         The whole movie if it is small enough. Otherwise up to three blocks of equal numbers of cells, around one sixth,
-        one half and five sixths of the cells. There are fewer blocks if they would have less than 24 frames: a block of
-        that many frames may have more than its share of the cells.
+        one half and five sixths of the cells. There are fewer blocks if they would have less than 48 frames, and a
+        block of 24 frames may have more than its share of the cells.
 
     Examples
     --------
@@ -80,13 +81,25 @@ def choose_sample(
         half = most_cells / (2 * count)
         first = np.searchsorted(total, middles - half, side="right") - 1
         stop = np.maximum(np.searchsorted(total, middles + half, side="left"), first + 1)
-        if count == 1 or (stop - first).min() >= _FEWEST_FRAMES:
+        if count == 1 or (stop - first).min() >= 2 * _FEWEST_FRAMES:
             break
     missing = np.maximum(_FEWEST_FRAMES - (stop - first), 0)
     first = np.clip(first - (missing + 1) // 2, 0, n_frames - _FEWEST_FRAMES)
     stop = np.clip(np.maximum(stop, first + _FEWEST_FRAMES), None, n_frames)
     first[1:] = np.maximum(first[1:], stop[:-1])
     return [slice(a, b) for a, b in zip(first.tolist(), stop.tolist(), strict=True)]
+
+
+def find_inner_frames(block: slice, n_frames: int) -> slice:
+    """Return the frames of a block of a sample, counted in the block, in which tracks are not cut by its ends.
+
+    Examples
+    --------
+    >>> find_inner_frames(slice(30, 60), 90), find_inner_frames(slice(0, 60), 90), find_inner_frames(slice(0, 60), 60)
+    (slice(8, 22, None), slice(0, 52, None), slice(0, 60, None))
+    """
+    length = block.stop - block.start
+    return slice(_FOLLOWED if block.start else 0, length - _FOLLOWED if block.stop < n_frames else length)
 
 
 def plan_windows(

@@ -32,7 +32,7 @@ from gnntrack.movie_candidates import choose_links
 from gnntrack.movie_scales import MovieScales, use_scales
 from gnntrack.point_movie import choose_point_settings
 from gnntrack.stage_times import time_stage
-from gnntrack.windows.plan import choose_sample, plan_windows
+from gnntrack.windows.plan import choose_sample, find_inner_frames, plan_windows
 from gnntrack.windows.point_store import PointStore, is_store, write_points
 from gnntrack.windows.sample_scales import combine_scales
 
@@ -207,7 +207,8 @@ class PointJob:
         write_points(found, out, interval=self.settings.frames.interval or found.interval)
 
     def _estimate_scales(self, block: slice, work: Path, out: Path) -> None:
-        store, scales = self.open_store(work), MovieScales()
+        store = self.open_store(work)
+        scales = MovieScales(inner=find_inner_frames(block, len(store.counts)))
         with use_scales(scales):
             self._solve(store.read(block))
         values = {name: value for name, value in scales.values.items() if name != _STACK}
