@@ -56,7 +56,7 @@ def segment(
         A segmenter, or its name and its options, such as ``{"diameter": 30}`` or ``{"diameter": "12um"}``; of the
         settings, ``frames`` and ``output`` are used.
     resume : bool
-        Keep the masks if the run is interrupted, and continue an interrupted run.
+        Keep the masks if the run is interrupted, and continue an interrupted run of the same images and segmenter.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def segment(
             write_summary(folder, statistics, images=stack, **about)
 
         work: dict[str, Any] = {"progress": progress, "write_extras": write_extras}
-        return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, **work)
+        return segment_movie(stack, ready, out, overwrite=overwrite, resume=resume, source=images, **work)
 
 
 @accept_options("frames")

@@ -7,11 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import tifffile
 from click.testing import CliRunner
 from support.movies import dividing_masks, images_of, write_folder
 
 import gnntrack.io.manifests
 import gnntrack.io.output
+import gnntrack.segmentation.movie
 from gnntrack.cli import COMMANDS as COMMANDS_OF_GNNTRACK
 from gnntrack.cli import cli
 
@@ -179,3 +181,57 @@ def test_every_command_that_writes_an_output_can_be_resumed():
         if "--overwrite" in flags and "--resume" not in flags:
             without.append(name)
     assert without == ["serve", "man"]  # a page for an hour, whose edits are kept; pages that are the same every time
+
+
+# ---------------------------------------------------------------- segment
+
+
+@pytest.fixture
+def halted(inputs, monkeypatch):
+    """Return the folder of a segmentation that was interrupted after 3 of 6 frames."""
+    real, seen = gnntrack.segmentation.movie.segment_frame, []
+
+    def segment(*args, **more):
+        seen.append(more["frame"])
+        if len(seen) > 3:
+            raise KeyboardInterrupt
+        return real(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gnntrack.segmentation.movie, "segment_frame", segment)
+        run(SEGMENT, code=130)
+    assert len(list((inputs / ".out.unfinished").glob("mask*.tif"))) == 3
+    return inputs / ".out.unfinished"
+
+
+SEGMENT = "segment images -o out --no-pictures --resume"
+
+
+def read_masks(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in read_files(folder).items() if name.endswith("tif")}
+
+
+def test_a_segmentation_is_not_continued_after_an_image_has_changed(inputs, halted):
+    kept = read_files(halted)
+    file = inputs / "images" / "t000.tif"
+    tifffile.imwrite(file, tifffile.imread(file)[::-1])
+    told = run(SEGMENT, code=2)
+    assert "images: the content of images has changed" in told
+    assert read_files(halted) == kept
+    run(f"{SEGMENT} --overwrite")
+    assert not halted.exists()
+    run("segment images -o whole --no-pictures")
+    assert read_masks(inputs / "out") == read_masks(inputs / "whole")
+
+
+def test_a_damaged_mask_of_an_interrupted_segmentation_is_made_again(inputs, halted):
+    (halted / "mask001.tif").write_bytes(b"")  # after a power failure
+    run(SEGMENT)
+    run("segment images -o whole --no-pictures")
+    assert read_masks(inputs / "out") == read_masks(inputs / "whole")
+    assert len(read_masks(inputs / "out")) == 6
+
+
+def test_a_segmentation_without_resume_removes_an_interrupted_one(inputs, halted):
+    run("segment images -o out --no-pictures")
+    assert not halted.exists()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ import numpy as np
 import tifffile
 
 from gnntrack.errors import FrameError, GnntrackError, OutputError, SegmenterError
+from gnntrack.io.manifests import describe_run, list_changes, read_manifest, write_manifest
 from gnntrack.io.output import check_output, fresh_output
+from gnntrack.io.output_places import remove_path
 from gnntrack.io.stack import find_channel
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation.colours import check_colours, show_colours
@@ -38,7 +40,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_FINGERPRINT = "run.json"
+_NOTE = "run.json"
+_MOST_CHANGES = 3  # that a message lists
 
 
 def load_for_movie(segmenter: str | Segmenter, options: Mapping[str, Any] | None, images: FrameStack) -> Segmenter:
@@ -207,6 +210,7 @@ def segment_movie(
     resume: bool = False,
     progress: Progress | None = None,
     write_extras: Callable[[Path, MovieStatistics], None] | None = None,
+    source: object = None,
 ) -> int:
     """Segment a movie frame by frame into a folder of masks.
 
@@ -222,11 +226,14 @@ def segment_movie(
         Replace an earlier result at `out`.
     resume : bool
         Keep the masks if the run is interrupted, in a folder ``.NAME.unfinished`` beside `out`, and continue an
-        earlier run that left such a folder, if movie and segmenter are the same.
+        earlier run that left such a folder, if movie and segmenter are the same. If they are not, `overwrite` begins
+        again.
     progress : Progress, optional
         Called after each frame.
     write_extras : callable, optional
         Called with the folder and the statistics of the masks when all masks are written; it may write more files.
+    source : path or paths, optional
+        The files of the movie. Without them `resume` does not notice a change of pixels.
 
     Returns
     -------
@@ -242,22 +249,23 @@ def segment_movie(
     OutputError
         If `out` exists or cannot be written; then nothing is left there.
     """
+    target = check_output(out, overwrite=overwrite)
+    unfinished = target.with_name(f".{target.name}.unfinished")
     if not resume:
         with fresh_output(out, overwrite=overwrite) as folder:
             folder.mkdir()
             statistics = _write_masks(images, segmenter, folder, progress=progress)
             if write_extras is not None:
                 write_extras(folder, statistics)
+        remove_path(unfinished)  # of an earlier run
         return statistics.cells
-    target = check_output(out, overwrite=overwrite)
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    _begin(unfinished, _make_fingerprint(images, segmenter))
+    _begin(unfinished, images, segmenter, source, overwrite=overwrite)
     statistics = _write_masks(images, segmenter, unfinished, progress=progress)
     if write_extras is not None:
         write_extras(unfinished, statistics)
     with fresh_output(out, overwrite=overwrite) as folder:
         unfinished.rename(folder)
-        (folder / _FINGERPRINT).unlink()  # not before: masks without a fingerprint would be those of any run
+        (folder / _NOTE).unlink()  # not before: masks without a description would be those of any run
     return statistics.cells
 
 
@@ -269,8 +277,9 @@ def _write_masks(
     seen = show_colours(images, segmenter)
     for frame in range(len(images)):
         place = folder / f"mask{frame:0{digits}d}.tif"
-        if place.exists():
-            statistics.add_frame(frame, tifffile.imread(place))
+        written = _read_written(place, images.shape)
+        if written is not None:
+            statistics.add_frame(frame, written)
         else:
             image = seen[frame]
             labels = segment_frame(segmenter, image, frame=frame, file=images.names[frame])
@@ -285,21 +294,36 @@ def _write_masks(
     return statistics
 
 
-def _make_fingerprint(images: FrameStack, segmenter: Segmenter) -> str:
-    """Return a fingerprint of movie, segmenter and options; a run is resumed only if it matches."""
+def _read_written(place: Path, shape: tuple[int, ...]) -> Image | None:
+    """Return a mask that an earlier run has written, None if it is missing or damaged, as after a power failure."""
+    if not place.exists():
+        return None
+    try:
+        labels: Image = tifffile.imread(place)
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return None
+    return labels if labels.shape == shape else None
+
+
+def _describe_segmentation(
+    images: FrameStack, segmenter: Segmenter, source: object, known: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return a description of movie, segmenter and options; a run is resumed only if it is the same."""
     options = {key: str(value) for key, value in vars(segmenter).items() if not key.startswith("_")}
     for name in ("network", "estimated_diameter", "guessed_model"):  # the network is recorded by its weights
         options.pop(name, None)
+    listed = source if isinstance(source, list | tuple) else [source]
+    files: Any = listed if all(isinstance(each, str | os.PathLike) for each in listed) else None
     about = {
         "segmenter": get_name(segmenter),
         "options": options,
         "weights": _hash_weights(segmenter),
-        "frames": list(images.names),
-        "shape": images.shape,
+        "frames": len(images),
+        "shape": list(images.shape),
         "spacing": [*images.spacing, images.unit],
         "channel": find_channel(images),
     }
-    return json.dumps(about, indent=1, sort_keys=True)
+    return describe_run("segment", {"images": files}, about, known=known)
 
 
 def _hash_weights(segmenter: Segmenter) -> str:
@@ -313,16 +337,20 @@ def _hash_weights(segmenter: Segmenter) -> str:
     return found.hexdigest()
 
 
-def _begin(folder: Path, fingerprint: str) -> None:
-    """Make the folder of a run, or check that an earlier run with the same fingerprint left it."""
-    note = folder / _FINGERPRINT
-    if note.is_file() and note.read_text(encoding="utf-8") != fingerprint:
+def _begin(folder: Path, images: FrameStack, segmenter: Segmenter, source: object, *, overwrite: bool) -> None:
+    """Make the folder of a run, or check that an earlier run with the same movie and segmenter left it."""
+    note = folder / _NOTE
+    before = read_manifest(note)
+    now = _describe_segmentation(images, segmenter, source, before)
+    changes = list_changes(before, now) if before is not None else []
+    if changes and not overwrite:
         msg = (
-            f"{folder}: it is of a run with another movie, segmenter or options; repeat the call of that run, "
-            "or remove that folder"
+            f"{folder}: it is of an interrupted run with another movie, segmenter or options: "
+            f"{'; '.join(changes[:_MOST_CHANGES])}; repeat the call of that run, or begin again with overwrite "
+            "(--overwrite)"
         )
         raise OutputError(msg)
+    if changes or (before is None and folder.exists()):
+        remove_path(folder)  # masks without a description would be those of any run
     folder.mkdir(parents=True, exist_ok=True)
-    aside = note.with_suffix(".partial")  # a killed process must not leave half a fingerprint, which fits no run
-    aside.write_text(fingerprint, encoding="utf-8")
-    aside.replace(note)
+    write_manifest(note, now)
