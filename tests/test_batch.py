@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from pathlib import Path
@@ -196,6 +197,48 @@ def test_a_run_is_continued(tmp_path):
     assert replaced[0].status == "done"
 
 
+def test_a_changed_input_of_a_finished_position_is_noticed(tmp_path):
+    (tmp_path / "in").mkdir()
+    table = tmp_path / "in" / "a_points.csv"
+    table.write_text("t,y,x\n0,5,5\n1,5,6")
+    positions, out = find_positions(tmp_path / "in"), tmp_path / "out"
+    track_positions(positions, out)
+    table.write_text("t,y,x\n0,5,5\n1,5,7")
+    (row,) = track_positions(positions, out, resume=True)
+    assert row.status == "failed"
+    assert "points: the content of a_points.csv has changed; replace it with overwrite" in row.error
+    (row,) = track_positions(positions, out, resume=True, overwrite=True)
+    assert row.status == "done"
+    (row,) = track_positions(positions, out, resume=True, overwrite=True)
+    assert row.status == "kept"
+
+
+def test_of_two_batches_on_one_folder_the_second_is_refused(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "a_points.csv").write_text("t,y,x\n0,5,5\n1,5,6")
+    with (tmp_path / ".lock-out").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(OutputError, match="another run of gnntrack writes it now"):
+            track_positions(find_positions(tmp_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    track_positions(find_positions(tmp_path), tmp_path / "out")
+    assert not (tmp_path / ".lock-out").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_batch_on_a_read_only_disk_advises_another_output(tmp_path, monkeypatch, there):
+    (tmp_path / "a_points.csv").write_text("t,y,x\n0,5,5\n1,5,6")
+    if there:
+        (tmp_path / "out").mkdir()
+
+    def refuse(self, *args, **more):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=r"Read-only file system.*choose an output where you may write"):
+        track_positions(find_positions(tmp_path), tmp_path / "out")
+
+
 def test_results_in_the_folder_of_the_input_are_no_positions(tmp_path):
     folders(tmp_path)
     track_positions(find_positions(tmp_path)[:1], tmp_path, settings=QUIET)
@@ -333,4 +376,4 @@ def test_what_a_killed_batch_left_beside_a_finished_result_is_removed(tmp_path):
     (tmp_path / "out" / ".lock-a_RES").touch()
     (tmp_path / "out" / ".partial-0123abcd-a_RES").mkdir()
     assert [row.status for row in track_positions(find_positions(tmp_path), tmp_path / "out", resume=True)] == ["kept"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_RES", "summary.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".gnntrack", "a_RES", "summary.csv"]

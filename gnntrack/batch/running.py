@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from gnntrack.batch.scheduling import run_side_by_side
 from gnntrack.batch.tracking import BatchWork
 from gnntrack.durations import parse_duration
 from gnntrack.errors import InputError, OutputError
+from gnntrack.io.output import check_writable
+from gnntrack.io.output_locks import claim_output
 from gnntrack.methods import resolve_method
 from gnntrack.plurals import count_noun
 from gnntrack.results import expect_extras
@@ -54,7 +58,7 @@ def track_positions(
     settings : Settings, optional
         Default ``Settings()``.
     resume : bool
-        Keep the results of an earlier run with the same settings and input.
+        Keep the results of an earlier run with the same settings and unchanged inputs.
     overwrite : bool
         Replace results of an earlier run.
     jobs : int
@@ -78,7 +82,8 @@ def track_positions(
     Raises
     ------
     OutputError
-        If `out` has results, and neither `resume` nor `overwrite` is given.
+        If `out` has results, and neither `resume` nor `overwrite` is given; if another process writes it, or it cannot
+        be written.
     GnntrackError
         If a method, segmenter or detector is unknown, or an option of a detector; with a time budget, also if a keyword
         is unknown, a model cannot be read, an option of a segmenter is refused, the spacing has not the axes of the
@@ -107,12 +112,30 @@ def track_positions(
     work = BatchWork(out, settings or Settings(), resume=resume, overwrite=overwrite, choices=choices)
     place = {position.name: k for k, position in enumerate(positions)}
     done: list[Outcome] = []
-    for outcome in _track_all(work, positions, jobs, budget):
-        done = sorted([*done, outcome], key=lambda each: place[each.position])
-        write_outcomes(done, out / "summary.csv")
-        if report is not None:
-            report(outcome)
+    with _claim_folder(out):
+        for outcome in _track_all(work, positions, jobs, budget):
+            done = sorted([*done, outcome], key=lambda each: place[each.position])
+            write_outcomes(done, out / "summary.csv")
+            if report is not None:
+                report(outcome)
     return done
+
+
+@contextmanager
+def _claim_folder(out: Path) -> Iterator[None]:
+    """Keep other runs from the folder of the results.
+
+    Raises
+    ------
+    OutputError
+        If another process writes it, or it cannot be written.
+    """
+    claim = claim_output(Path(os.path.realpath(out)), out)
+    try:
+        check_writable(claim.target / "summary.csv" if out.is_dir() else claim.target, out)
+        yield
+    finally:
+        claim.release()
 
 
 def _track_all(

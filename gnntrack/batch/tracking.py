@@ -16,8 +16,11 @@ from gnntrack.batch.positions import Position
 from gnntrack.batch.ways import Way, list_ways, select_choices, uses_points
 from gnntrack.earlier_runs import list_changes
 from gnntrack.errors import FrameError, GnntrackError, OutputError
+from gnntrack.io.manifests import describe_run
+from gnntrack.io.manifests import list_changes as compare_runs
 from gnntrack.io.output import clean_up
 from gnntrack.io.result_folders import EXTRAS
+from gnntrack.io.run_records import find_record, record_outputs
 from gnntrack.json_files import read_json
 from gnntrack.point_movie import Detection
 from gnntrack.settings import Settings
@@ -182,7 +185,8 @@ class BatchWork:
         Raises
         ------
         OutputError
-            If it did so with another input, method, segmenter or other settings, which `overwrite` replaces.
+            If it did so with another or a changed input, method, segmenter, version or other settings, which
+            `overwrite` replaces.
         """
         result = self.find_result(position)
         if not (result / EXTRAS / "summary.json").is_file() or _read_mark(result):
@@ -193,14 +197,33 @@ class BatchWork:
             source["points"] = Detection(choices["detector"], choices.get("detector_options"))
         segmented = position.mask_place is None and source["points"] is None
         changes = list(list_changes(summary, source, self.settings, choices, segmented=segmented))
+        changes += self._list_changed_inputs(position)
         if changes and not self.overwrite:
             listed = "; ".join(changes[:_MOST_CHANGES])
             msg = (
-                f"{result}: an earlier run made it with other settings: {listed}; replace it with overwrite "
+                f"{result}: an earlier run made it with other settings or inputs: {listed}; replace it with overwrite "
                 "(--overwrite)"
             )
             raise OutputError(msg)
         return not changes
+
+    def _list_changed_inputs(self, position: Position) -> list[str]:
+        """Return the changes of files and version since a result was made; none if that is not recorded."""
+        before = find_record(self.find_result(position))
+        if before is None:
+            return []
+        now = self._describe_run(position, known=before)
+        both = now["inputs"].keys() & before["inputs"].keys()
+        kept = {"version": before["version"], "inputs": {name: before["inputs"][name] for name in both}}
+        return compare_runs(kept, {"version": now["version"], "inputs": {name: now["inputs"][name] for name in both}})
+
+    def _describe_run(self, position: Position, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the description of a run on a position; its settings are in its summary."""
+        options = [self.choices.get(f"{kind}_options") or {} for kind in ("segmenter", "detector")]
+        models = [self.settings.gnn.model, *(each.get("model") for each in options)]
+        paths = [model for model in models if isinstance(model, str | Path) and Path(model).expanduser().exists()]
+        inputs = {**self._find_sources(position), "model": paths}
+        return describe_run("track", inputs, {}, known=known, without=[self.out])
 
     def _find_sources(self, position: Position) -> dict[str, Path | None]:
         points = position.points if uses_points(self.choices, position) else None
@@ -216,7 +239,7 @@ class BatchWork:
         if frames is not None:
             sources = take_sources(sources, frames, settings=self.settings)
         given = {kind: source for kind, source in sources.items() if kind != "points" or source is not None}
-        with prefix_warnings(position.name):
+        with prefix_warnings(position.name), record_outputs(self._describe_run(position)):
             track(**given, out=result, settings=self.settings, overwrite=self._may_replace(result), **way.choices)
         if replaced := way.describe(frames):
             _write_mark(result, replaced, self._list_paths(position))
