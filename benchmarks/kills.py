@@ -35,7 +35,7 @@ _TEMPORARY = (".partial-", ".replaced-", ".lock-")
 _MOVIE = ("--frames", "10", "--shape", "96,96", "--cells", "6", "--cycle", "8", "--seed", "1000")
 _BOTH = ("../../in/movie/01", "../../in/movie/01_ERR_SEG")
 _SEGMENTER = ("unet", "--config", "../../in/segmenter.toml", "--simulated", "1")
-_WITHOUT = ("evaluate", "convert")  # their last word is the output
+_FIGURES = ("--video", "--montage", "--tree", "--kymograph")
 _EDITED = ("../../in/01_RES", "../../in/edits.json")
 
 
@@ -49,18 +49,28 @@ class Command:
         Its words, without the output; inputs are in ``../../in``.
     out : str
         Name of the output.
-    resumes : bool
-        The output is made step by step, and ``--resume`` continues it; it may be incomplete after a kill.
+    in_steps : bool
+        The output is made step by step, and may be incomplete after a kill. Trainings and batches are continued by
+        ``--resume``.
+    option : str
+        The option of the output; empty if the output is an argument.
     """
 
     words: tuple[str, ...]
     out: str
-    resumes: bool = False
+    in_steps: bool = False
+    option: str = "-o"
 
     @property
     def name(self) -> str:
-        """Its first word."""
-        return self.words[0]
+        """Its first word, and the option of the kind of the input or the output if it has one."""
+        kind = "--points" if "--points" in self.words else self.option if self.option in _FIGURES else ""
+        return f"{self.words[0]} {kind}".strip()
+
+    @property
+    def folder(self) -> str:
+        """Its name as that of a folder."""
+        return self.name.replace(" ", "")
 
 
 COMMANDS = (
@@ -68,22 +78,29 @@ COMMANDS = (
     Command(("segment", "../../in/movie/01", "--segmenter", "threshold"), "masks"),
     Command(("detect", "../../in/movie/01", "--diameter", "12"), "points.csv"),
     Command(("track", *_BOTH), "01_RES"),
+    Command(("track", "--points", "../../in/points.csv"), "01_RES"),
     Command(("build-graph", *_BOTH), "graph.geff"),
     Command(("solve", "../../in/graph.geff"), "lineage.geff"),
     Command(("export", "../../in/01_RES", "--to", "csv"), "tables"),
     Command(("import", "../../in/01_RES"), "02_RES"),
-    Command(("convert", "../../in/01_RES"), "tracks.xml"),
+    Command(("convert", "../../in/01_RES"), "tracks.xml", option=""),
     Command(("analyse", "../../in/01_RES"), "analysis"),
     Command(("shape", "../../in/movie/01_ERR_SEG"), "shapes"),
     Command(("report", "../../in/01_RES", "--images", _BOTH[0]), "report.html"),
-    Command(("apply-edits", *_EDITED, "--images", _BOTH[0], "--masks", _BOTH[1]), "03_RES"),
-    Command(("evaluate", "../../in/01_RES", "../../in/movie/01_GT", "--errors"), "errors"),
-    Command(("init-config",), "settings.toml"),
-    Command(("batch", "../../in/experiment"), "results", resumes=True),
-    Command(("train", "../../in/movie", "--config", "../../in/train.toml"), "model", resumes=True),
-    Command(
-        ("train-segmenter", "unet", "--config", "../../in/segmenter.toml", "--simulated", "1"), "unet", resumes=True
+    *(
+        Command(("report", "../../in/01_RES", "--images", _BOTH[0]), f"figure{end}", option=f"--{name}")
+        for name, end in (("video", ".gif"), ("montage", ".png"), ("tree", ".png"), ("kymograph", ".png"))
     ),
+    Command(("apply-edits", *_EDITED, "--images", _BOTH[0], "--masks", _BOTH[1]), "03_RES"),
+    Command(("evaluate", "../../in/01_RES", "../../in/movie/01_GT"), "errors", option="--errors"),
+    Command(("submit", "PhC-C2DL-PSC"), "SW"),
+    Command(("init-config",), "settings.toml"),
+    Command(("man",), "man1", in_steps=True),
+    Command(("demo",), "demo"),
+    Command(("batch", "../../in/experiment"), "results", in_steps=True),
+    Command(("train", "../../in/movie", "--config", "../../in/train.toml"), "model", in_steps=True),
+    Command(("train-segmenter", *_SEGMENTER), "unet", in_steps=True),
+    Command(("train-detector", "--simulated", "2", "--steps", "4", "--batch", "2"), "detector", in_steps=True),
 )
 
 
@@ -122,7 +139,7 @@ def _read_other_rows(out: Path, chosen: Sequence[Command]) -> list[dict[str, Any
 
 def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
     """Return the numbers of kills, of equal results after them, and what was wrong."""
-    expected = work / command.name / "expected"
+    expected = work / command.folder / "expected"
     expected.mkdir(parents=True)
     _, code = run_command(command, expected)
     if code:
@@ -138,7 +155,7 @@ def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
     }
     problems: list[str] = []
     for number in range(kills):
-        place = work / command.name / f"{number:02d}"
+        place = work / command.folder / f"{number:02d}"
         place.mkdir()
         if number % 2:
             _copy(expected / command.out, place / command.out)
@@ -169,10 +186,10 @@ def run_command(
     again : bool
         Another run has been killed: the words that continue it, or replace what there is, are added.
     """
-    words = [*command.words, *(() if command.name in _WITHOUT else ("-o",)), command.out]
-    if again and command.resumes and _can_resume(command, place):
+    words = [*command.words, *filter(None, [command.option]), command.out]
+    if again and command.in_steps and _can_resume(command, place):
         words.append("--resume")
-    elif overwrite or again:
+    elif (overwrite or again) and command.name != "demo":  # which always replaces
         words.append("--overwrite")
     started = time.monotonic()
     child = os.fork()
@@ -210,7 +227,7 @@ def _can_resume(command: Command, place: Path) -> bool:
 
 def _find_half(command: Command, expected: Path, place: Path) -> list[str]:
     """Return what is wrong with the output after a kill: it is there, and not as a whole."""
-    if command.resumes or not (place / command.out).exists():
+    if command.in_steps or not (place / command.out).exists():
         return []
     return [f"after the kill: {each}" for each in _compare_outputs(command, expected, place)]
 
@@ -265,6 +282,7 @@ def _load_libraries(*, trainings: bool) -> None:
     import gnntrack.reporting
 
     if trainings:
+        import gnntrack.training.detector
         import gnntrack.training.links
         import gnntrack.training.segmenter  # noqa: F401
 
@@ -281,6 +299,7 @@ def _make_inputs(folder: Path) -> None:
         Command(("simulate", *_MOVIE), "movie"),
         Command(("track", *both), "01_RES"),
         Command(("build-graph", *both), "graph.geff"),
+        Command(("detect", both[0], "--diameter", "12"), "points.csv"),
     ):
         _, code = run_command(command, folder)
         if code:
