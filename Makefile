@@ -12,6 +12,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 WORKERS ?= 2
 SPREAD = -n $(WORKERS) --dist loadfile
 
+# without modules that need packages of extras, or Qt
+DOCTESTS = --doctest-modules gnntrack segmenters --ignore segmenters/cellpose.py --ignore segmenters/stardist.py \
+	--ignore gnntrack/napari/jobs.py --ignore-glob 'gnntrack/napari/*_widget.py'
+
+# with bytecode on disk, each of the many processes that tests start takes a second less
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 STAMP := .venv/installed
 DOCS_STAMP := .venv/installed-docs
@@ -19,20 +26,23 @@ DOCS_STAMP := .venv/installed-docs
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all checks lint doctest bench fuzz fuzz-guided kills install clean
+.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench fuzz fuzz-guided kills install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
 
-test: checks
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" $(SPREAD)
+# side by side: lint, of which mypy takes half a minute and one core, and the tests with the doctests
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 lint fast-tests
 
-test-all: checks
-	@OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD)
+test-all: $(STAMP)
+	@$(MAKE) --no-print-directory -j 2 lint all-tests
 
-# side by side: mypy and the doctests take half a minute each
-checks: $(STAMP)
-	@$(MAKE) --no-print-directory -j 2 lint doctest
+fast-tests: $(STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" $(SPREAD) tests $(DOCTESTS)
+
+all-tests: $(STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) tests $(DOCTESTS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -41,9 +51,7 @@ lint: $(STAMP)
 	@$(BIN)/lint-imports
 
 doctest: $(STAMP)
-	@$(BIN)/pytest --doctest-modules gnntrack segmenters -q \
-		--ignore segmenters/cellpose.py --ignore segmenters/stardist.py \
-		--ignore gnntrack/napari/jobs.py --ignore-glob 'gnntrack/napari/*_widget.py'  # they need packages of extras, or Qt
+	@$(BIN)/pytest -q $(DOCTESTS)
 
 # warnings are errors: a page in no table of docs/README.md, a link to nothing, a notebook that fails
 docs: $(DOCS_STAMP)

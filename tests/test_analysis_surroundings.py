@@ -116,7 +116,7 @@ def test_densities_are_those_of_the_cells_of_a_result():
 
 
 @pytest.mark.figures
-@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("ndim", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_figures_are_written(ndim, tmp_path):
     paths = walk_persistently(np.random.default_rng(0), tracks=8, frames=40, speed=1.0, persistence=4.0, ndim=ndim)
     gnntrack.analyse(make_lineage(list_rows(paths)), out=tmp_path / "a")
@@ -124,6 +124,13 @@ def test_the_figures_are_written(ndim, tmp_path):
         with Image.open(tmp_path / "a" / f"{name}.png") as picture:
             assert picture.size[0] == 1400
         assert "<svg" in (tmp_path / "a" / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def test_figures_of_stacks_are_written(tmp_path):
+    paths = walk_persistently(np.random.default_rng(0), tracks=8, frames=40, speed=1.0, persistence=4.0, ndim=3)
+    gnntrack.analyse(make_lineage(list_rows(paths)), out=tmp_path / "a")
+    for name in ("motion", "cycles", "surroundings"):
+        assert (tmp_path / "a" / f"{name}.png").is_file()
 
 
 @pytest.mark.parametrize("rows", [[(1, 0, 5, 5)], [(1, 0, 5, 5), (1, 1, 5, 5)], [(1, 3, 0, 0), (2, 3, 1, 1)]])

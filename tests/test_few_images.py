@@ -45,6 +45,12 @@ def model(tmp_path_factory) -> Path:
     return train_tiny("unet", tmp_path_factory.mktemp("start"), zoom="each")
 
 
+@pytest.fixture(scope="module")
+def whole() -> dict[bool, Path]:
+    """Folders of trainings without an interruption, from a model or not."""
+    return {}
+
+
 @pytest.fixture
 def images(tmp_path) -> Path:
     """A folder with images and masks."""
@@ -216,7 +222,9 @@ def test_a_start_of_another_kind_is_refused_with_what_to_do(model, tmp_path):
 
 
 @pytest.mark.parametrize(("start", "step"), [(False, 1), (False, 3), (True, 1), (True, 3), (True, 5)])
-def test_an_interrupted_training_leaves_a_usable_model_and_goes_on_as_if_never_stopped(model, tmp_path, start, step):
+def test_an_interrupted_training_leaves_a_usable_model_and_goes_on_as_if_never_stopped(
+    model, whole, tmp_path, start, step
+):
     changes = {"options": {}} if start else {}
     settings = make_tiny_settings("unet", steps=6, validate_every=4, **changes)
     chosen = {"settings": settings, "start": model if start else None}
@@ -225,10 +233,12 @@ def test_an_interrupted_training_leaves_a_usable_model_and_goes_on_as_if_never_s
         learn("unet", make_examples(), make_examples(), halted, **chosen)
     image = make_examples()[0].read()[0]
     assert load_segmenter("unet", model=tmp_path / "halted", device="cpu").segment(image).shape == image.shape
-    learn("unet", make_examples(), make_examples(), make_run(tmp_path / "whole"), **chosen)
+    if start not in whole:
+        whole[start] = tmp_path / "whole"
+        learn("unet", make_examples(), make_examples(), make_run(whole[start]), **chosen)
     resumed = make_run(tmp_path / "halted", resume=True)
     learn("unet", make_examples(), make_examples(), resumed, settings=settings)  # the start is in the checkpoint
-    one, other = (load_file(tmp_path / place / "weights.safetensors") for place in ("whole", "halted"))
+    one, other = (load_file(place / "weights.safetensors") for place in (whole[start], tmp_path / "halted"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 

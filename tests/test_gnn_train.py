@@ -415,7 +415,7 @@ def looking(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("looking") / "model"
     settings = SHORT.replace(train__appearance=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_APPEARANCE_STEPS", 2)
+        patch.setitem(training.with_appearance.__kwdefaults__, "steps", 2)
         train([dataset], TrainingRun(folder, device="cpu"), settings=settings)
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from itertools import combinations
@@ -520,18 +521,25 @@ def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller, cas
     monkeypatch.setattr("gnntrack.solvers.programs._ROUNDS", rounds)
     monkeypatch.setattr("gnntrack.solvers.programs._SMALLER", smaller)
     for seed in range(4):
-        random = np.random.default_rng(seed)
-        n, fill = 60, random.choice([1.5, 3.0, 5.0])
-        first = random.integers(0, n, int(fill * n))
-        daughters = n + (first[:, None] + random.choice([[0, 1], [1, 2], [2, 0], [3, 1]], len(first))) % n
-        place = np.unique(np.concatenate([first[:, None], daughters], axis=1), axis=0)
-        place[random.uniform(size=len(place)) < 0.2, 2] = -1
-        place = np.unique(place, axis=0)
-        value = random.integers(1, 6, len(place)) + random.choice([0, 0.1]) * random.uniform(size=len(place))
+        place, value, best = draw_packing(seed)
         chosen = find_packing(place, value)
         taken = place[chosen]
         assert np.bincount(taken[taken >= 0]).max() == 1
-        assert value[chosen].sum() == pytest.approx(pack_by_program(place, value))
+        assert value[chosen].sum() == pytest.approx(best)
+
+
+@functools.cache
+def draw_packing(seed):
+    """Return places and values of random choices, and the total value of the best ones by one integer program."""
+    random = np.random.default_rng(seed)
+    n, fill = 60, random.choice([1.5, 3.0, 5.0])
+    first = random.integers(0, n, int(fill * n))
+    daughters = n + (first[:, None] + random.choice([[0, 1], [1, 2], [2, 0], [3, 1]], len(first))) % n
+    place = np.unique(np.concatenate([first[:, None], daughters], axis=1), axis=0)
+    place[random.uniform(size=len(place)) < 0.2, 2] = -1
+    place = np.unique(place, axis=0)
+    value = random.integers(1, 6, len(place)) + random.choice([0, 0.1]) * random.uniform(size=len(place))
+    return place, value, pack_by_program(place, value)
 
 
 # --------------------------------------------------------------------------- the report's algorithms
