@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_units, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import read_summary, refuse_unused
@@ -54,6 +55,7 @@ def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @options.detector_option()
 @options.segmenter_options
 @options.method_options
+@deterministic_option
 @options.settings_options(*(key for key in TRACK_SETTINGS if key != "output.extras"))
 @options.overwrite_option
 @options.verbose_option

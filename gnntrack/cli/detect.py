@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from gnntrack.cli import options
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.resume import resume_option
@@ -44,6 +45,7 @@ __all__ = ["detect"]
 )
 @click.option("--model", metavar="PATH", help="Model of the detector: the folder that 'train-detector' wrote.")
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
+@deterministic_option
 @options.settings_options(*options.IMAGE_SETTINGS)
 @options.overwrite_option
 @resume_option()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_lineage, list_lineage_checks, refuse_mask_options, refuse_unused
@@ -95,6 +96,7 @@ def _holds_labels(path: Path) -> bool:
 @options.path_argument("graph")
 @options.out_option("The lineage, a .geff.")
 @options.method_options
+@deterministic_option
 @options.settings_options(
     "solver.goal",
     "solver.divisions",

@@ -48,6 +48,7 @@ _PARAMETERS = {
             "model",
             "start",
             "seed",
+            "deterministic",
         ),
         "Method",
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import describe_estimates, read_summary
@@ -26,6 +27,7 @@ __all__ = ["segment", "segmenters"]
 @options.segmenter_options
 @click.option("--model", metavar="PATH", help="Model of the segmenter: the folder that 'train-segmenter' wrote.")
 @click.option("--device", metavar="NAME", help="Device of the network: auto, cpu, cuda or mps.  [default: auto]")
+@deterministic_option
 @options.settings_options(*options.IMAGE_SETTINGS, "output.pictures")
 @options.overwrite_option
 @resume_option("Keep the masks if interrupted, continue an interrupted run, and keep a finished one.", continues=True)

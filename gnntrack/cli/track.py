@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.lineages import (
@@ -68,6 +69,7 @@ TRACK_SETTINGS = (
 @options.detector_option()
 @options.segmenter_options
 @options.method_options
+@deterministic_option
 @options.settings_options(*TRACK_SETTINGS)
 @options.overwrite_option
 @resume_option()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_cost, format_figures, show_rows, show_training
 from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
@@ -67,6 +68,7 @@ def add_run_options(command: Any) -> Any:
     help="Movies to validate on, repeatable; by default the last frames of each movie of DATA.",
 )
 @add_run_options
+@deterministic_option
 @settings_options("train.simulated", "train.simulated_kinds", "train.steps", "train.truth", "gnn.device")
 @overwrite_option
 @verbose_option

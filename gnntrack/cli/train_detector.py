@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import out_option, overwrite_option, verbose_option
@@ -30,6 +31,7 @@ __all__ = ["train_detector"]
 @click.option("--simulated-axes", type=int, help="Axes of simulated images.  [default: 3]")
 @add_run_options
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@deterministic_option
 @overwrite_option
 @verbose_option
 def train_detector(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.options import out_option, overwrite_option, parse_named_values, settings_options, verbose_option
@@ -50,6 +51,7 @@ _SETTINGS = (
 )
 @add_run_options
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@deterministic_option
 @settings_options(*(f"train_segmenter.{name}" for name in _SETTINGS))
 @overwrite_option
 @verbose_option
