@@ -12,7 +12,7 @@ result     one                  all files of the result but the masks, and the l
 masks      the same windows     the masks that are written
 ========== ==================== ================================================================
 
-Windows overlap by `HALO` frames on either side of their cores, so that the result is that of the whole movie.
+Windows overlap by some frames (`HALO`) on either side of their cores, so that the result is that of the whole movie.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ import numpy as np
 from gnntrack.cluster.tasks import task_path
 from gnntrack.io.manifests import describe_run
 from gnntrack.io.stack import select_frames
+from gnntrack.methods import resolve_method
 from gnntrack.movie import Movie, open_movie
 from gnntrack.settings import Settings
 from gnntrack.windows.blocks import CellBlock, join_blocks, load_block
-from gnntrack.windows.plan import Window
+from gnntrack.windows.plan import Window, plan_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from gnntrack.types import Cells, IntArray
 
@@ -52,11 +55,10 @@ __all__ = [
     "stack_keys",
 ]
 
-HALO = 12
-"""Frames before and after the core of a window that are tracked with it: the network sees that far with gaps of two
-frames, and everything else less far."""
-MOST_CELLS = 100_000
-"""Cells of a window, with its halo."""
+HALO, NETWORK_HALO = 8, 12
+"""Frames before and after the core of a window that are tracked with it; a network sees further."""
+MOST_CELLS = 250_000
+"""Cells of a window, with its halo; more only if its core would be shorter than a halo."""
 _BLOCK_PIXELS = 1 << 26  # of the frames that are measured together
 _BLOCK_FRAMES = 64  # of them at most
 
@@ -81,8 +83,10 @@ class MaskTracking:
         Number of frames of the movie.
     shape : D ints
         Shape of a frame.
-    most_cells, halo : int
-        Cells of a window, with its halo; frames of the halo.
+    most_cells : int, optional
+        Cells of a window, with its halo; default as of `MOST_CELLS`.
+    halo : int, optional
+        Frames of the halo; default `HALO`, or `NETWORK_HALO` for methods with a network.
     most_sampled : int
         Cells from which the scales of the movie are estimated.
     """
@@ -95,8 +99,8 @@ class MaskTracking:
     n_frames: int
     shape: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
-    most_cells: int = MOST_CELLS
-    halo: int = HALO
+    most_cells: int | None = None
+    halo: int | None = None
     most_sampled: int | None = None
 
     stages = ("measure", "scales", "windows", "tracks", "repair", "result", "masks")
@@ -142,6 +146,14 @@ class MaskTracking:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "movie"}
+
+    def plan(self, cells_per_frame: Sequence[int] | NDArray[np.integer]) -> list[Window]:
+        """Return the windows of the movie, from the number of cells in each frame."""
+        halo = self.halo
+        if halo is None:
+            halo = NETWORK_HALO if resolve_method(self.method, self.solver).reads("gnn") else HALO
+        usual = int(3 * halo * np.mean(cells_per_frame))
+        return plan_windows(self.n_frames, cells_per_frame, halo, self.most_cells or max(MOST_CELLS, usual))
 
     @property
     def without_debris(self) -> Settings:

@@ -16,7 +16,7 @@ from gnntrack.movie_scales import MovieScales, use_scales
 from gnntrack.windows.blocks import CellBlock, load_notes, save_block
 from gnntrack.windows.masks_job import cut_movie, list_blocks, load_frames, read_scales, read_windows, stack_keys
 from gnntrack.windows.measure_stage import FLOW, KnownFlow
-from gnntrack.windows.plan import MOST_SAMPLED, choose_sample, plan_windows
+from gnntrack.windows.plan import MOST_SAMPLED, choose_sample
 from gnntrack.windows.sample_scales import combine_scales
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def estimate_scales(job: MaskTracking, work: Path, out: Path) -> None:
             _solve(job, work, frames)
         scales.append(recorded.values)
     combined = combine_scales(scales, [int(count[frames].sum()) for frames in sample])
-    windows = plan_windows(job.n_frames, count, job.halo, job.most_cells)
-    plan = [[[part.start, part.stop] for part in window] for window in windows]
+    plan = [[[part.start, part.stop] for part in window] for window in job.plan(count)]
     out.write_text(json.dumps({"scales": combined, "windows": plan}), encoding="utf-8")
 
 
