@@ -38,10 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MovieCandidates",
+    "OpenedRun",
     "SolvedLinks",
     "choose_lineage",
     "choose_links",
+    "find_candidates",
     "find_spurious",
+    "open_run",
     "read_candidates",
     "solve_movie",
 ]
@@ -116,6 +119,20 @@ def read_candidates(
     >>> len(candidates.graph), len(solve_movie(candidates).lineage)
     (3, 1)
     """
+    return find_candidates(open_run(run, method=method, solver=solver, **options), run, progress=progress)
+
+
+class OpenedRun(NamedTuple):
+    """A run whose movie is open, and whose method is ready."""
+
+    movie: Movie
+    scorer: Scorer
+    method: str
+    solver: str
+
+
+def open_run(run: RunRecord, *, method: str, solver: str | None, **options: Any) -> OpenedRun:
+    """Open the movie of a run; arguments and errors as of `read_candidates`."""
     settings = run.settings
     plan = resolve_method(
         method, solver, goal=settings.solver.goal
@@ -123,12 +140,18 @@ def read_candidates(
     scorer = plan.make_scorer(settings, images=run.images is not None)
     movie = open_movie(run.images, run.masks, settings=settings, **options)
     check_margin(settings.repair.margin, movie.masks.shape)
-    graph, runs = build_with_runs(movie, settings, progress)
-    if movie.statistics is not None:
-        run.diameter, run.model = movie.statistics.estimated_diameter, movie.statistics.guessed_model
     run.names, run.segmenter, run.channel = movie.names, movie.segmenter, movie.channel
     run.segmenter_options = options.get("segmenter_options") or {}
-    return MovieCandidates(movie, graph, runs, scorer, method, plan.solver, settings)
+    return OpenedRun(movie, scorer, method, plan.solver)
+
+
+def find_candidates(opened: OpenedRun, run: RunRecord, *, progress: Progress | None = None) -> MovieCandidates:
+    """Read the movie of a run that was opened and find its candidate links; see `read_candidates`."""
+    movie = opened.movie
+    graph, runs = build_with_runs(movie, run.settings, progress)
+    if movie.statistics is not None:
+        run.diameter, run.model = movie.statistics.estimated_diameter, movie.statistics.guessed_model
+    return MovieCandidates(movie, graph, runs, opened.scorer, opened.method, opened.solver, run.settings)
 
 
 def solve_movie(

@@ -21,7 +21,7 @@ from gnntrack.lineage.repair import repair_movie
 from gnntrack.mask_repairs import collect_repairs
 from gnntrack.methods import METHODS, resolve_method, score_graph
 from gnntrack.movie import build_with_runs, match_runs, open_masks_of, open_movie
-from gnntrack.movie_candidates import choose_lineage, find_spurious, read_candidates, solve_movie
+from gnntrack.movie_candidates import choose_lineage, find_candidates, find_spurious, open_run, solve_movie
 from gnntrack.movie_recipes import segment, simulate
 from gnntrack.options import accept_options
 from gnntrack.plurals import count_noun
@@ -40,6 +40,7 @@ from gnntrack.stage_times import record_stages
 from gnntrack.types import CellGraph, Lineage
 from gnntrack.user_warnings import record_warnings
 from gnntrack.views import find_masks
+from gnntrack.windows.tracking import is_large, track_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,7 +232,11 @@ def track(
             for source in (images, masks):
                 refuse_source(out, source)
             try_output(out, overwrite=overwrite)  # before the long work
-        candidates = read_candidates(run, method=method, solver=solver, progress=progress, **options)
+        opened = open_run(run, method=method, solver=solver, **options)
+        if out is not None and is_large(opened.movie, run.settings):
+            plan = {"method": method, "solver": solver, "options": options}
+            return track_large(run, opened.movie, out, **plan, overwrite=overwrite, progress=progress)
+        candidates = find_candidates(opened, run, progress=progress)
         movie, repaired = candidates.movie, solve_movie(candidates, progress=progress)
         if out is not None:
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)

@@ -46,6 +46,7 @@ __all__ = [
     "collect_review",
     "convert_to_plain",
     "describe_run",
+    "describe_time",
     "find_source",
     "restore_settings",
     "save_summary",
@@ -299,9 +300,7 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
     poor = [] if cells.points else describe_poor_masks(steadiness)
     return {
         "gnntrack": __version__,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - run.started, 3),
-        "stages": {name: dict(used) for name, used in run.stages.items()},
+        **describe_time(run),
         "input": {"images": _describe_source(run.images), "masks": _describe_source(run.masks)} | points,
         "movie": {
             "frames": cells.n_frames,
@@ -342,6 +341,15 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
         "windows": None if run.windows is None else dict(run.windows),
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": list(dict.fromkeys([*run.warnings, *poor])),
+    }
+
+
+def describe_time(run: RunRecord) -> dict[str, Any]:
+    """Return when a run ends, how long it took, and its stages, as in ``summary.json``."""
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - run.started, 3),
+        "stages": {name: dict(used) for name, used in run.stages.items()},
     }
 
 

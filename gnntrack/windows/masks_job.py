@@ -4,7 +4,8 @@
 stage      tasks                result of a task
 ========== ==================== ================================================================
 measure    blocks of frames     cells as the masks are, their pixels, and the flow of the images
-scales     one                  scales of the movie, from a sample of it, and the plan of windows
+sample     blocks of a sample   scales of the block
+scales     one                  scales of the movie, from those of the sample, and the plan of windows
 windows    windows of frames    links out of the cells of the core, and these cells
 tracks     one                  seams where windows disagree, and tracks of debris
 repair     the same windows     cells of the masks that are written, and what was changed
@@ -33,8 +34,8 @@ from gnntrack.io.stack import select_frames
 from gnntrack.methods import resolve_method
 from gnntrack.movie import Movie, open_movie
 from gnntrack.settings import Settings
-from gnntrack.windows.blocks import CellBlock, join_blocks, load_block
-from gnntrack.windows.plan import Window, plan_windows
+from gnntrack.windows.blocks import CellBlock, join_blocks, load_block, load_notes
+from gnntrack.windows.plan import Window, choose_sample, plan_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
 __all__ = [
     "HALO",
     "MOST_CELLS",
+    "MOST_SAMPLED",
     "MaskTracking",
+    "count_cells",
     "cut_movie",
     "list_blocks",
     "load_frames",
@@ -57,6 +60,8 @@ __all__ = [
 
 HALO, NETWORK_HALO = 8, 12
 """Frames before and after the core of a window that are tracked with it; a network sees further."""
+MOST_SAMPLED = 200_000
+"""Cells from which the scales of a movie are estimated; a movie with more of them is tracked in windows."""
 MOST_CELLS = 250_000
 """Cells of a window, with its halo; more only if its core would be shorter than a halo."""
 _BLOCK_PIXELS = 1 << 26  # of the frames that are measured together
@@ -101,9 +106,9 @@ class MaskTracking:
     options: Mapping[str, Any] = field(default_factory=dict)
     most_cells: int | None = None
     halo: int | None = None
-    most_sampled: int | None = None
+    most_sampled: int = MOST_SAMPLED
 
-    stages = ("measure", "scales", "windows", "tracks", "repair", "result", "masks")
+    stages = ("measure", "sample", "scales", "windows", "tracks", "repair", "result", "masks")
 
     def describe(self) -> dict[str, Any]:
         """Return what the result depends on; see `gnntrack.cluster.Job.describe`."""
@@ -117,6 +122,8 @@ class MaskTracking:
         """Return the number of tasks of a stage."""
         if stage == "measure":
             return math.ceil(self.n_frames / self.block_length)
+        if stage == "sample":
+            return len(self.choose_sample(count_cells(self, work)))
         return len(read_windows(work)) if stage in ("windows", "repair", "masks") else 1
 
     def run_task(self, stage: str, index: int, work: Path, out: Path) -> None:
@@ -125,7 +132,8 @@ class MaskTracking:
 
         run: dict[str, Callable[[], None]] = {
             "measure": lambda: measure_stage.measure_block(self, index, out),
-            "scales": lambda: window_stage.estimate_scales(self, work, out),
+            "sample": lambda: window_stage.estimate_scales(self, index, work, out),
+            "scales": lambda: window_stage.combine_sample(self, work, out),
             "windows": lambda: window_stage.track_window(self, index, work, out),
             "tracks": lambda: result_stage.join_windows(self, work, out),
             "repair": lambda: repair_stage.repair_window(self, index, work, out),
@@ -147,6 +155,10 @@ class MaskTracking:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "movie"}
 
+    def choose_sample(self, cells_per_frame: IntArray) -> list[slice]:
+        """Return the blocks of frames from which the scales are estimated."""
+        return choose_sample(self.n_frames, cells_per_frame, most_cells=self.most_sampled)
+
     def plan(self, cells_per_frame: Sequence[int] | NDArray[np.integer]) -> list[Window]:
         """Return the windows of the movie, from the number of cells in each frame."""
         halo = self.halo
@@ -159,6 +171,12 @@ class MaskTracking:
     def without_debris(self) -> Settings:
         """The settings of windows, in which families are not known."""
         return self.settings.replace(repair__debris_size=0)
+
+
+def count_cells(job: MaskTracking, work: Path) -> IntArray:
+    """Return the number of cells in each frame, (T,) int64."""
+    counts = [load_notes(task_path(work, "measure", k))["cells_per_frame"] for k in range(len(list_blocks(job)))]
+    return np.concatenate(counts).astype(np.int64)
 
 
 def cut_movie(movie: Movie, frames: slice) -> Movie:

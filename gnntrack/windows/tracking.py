@@ -3,24 +3,74 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from gnntrack.cluster.execution import Execution, execute_job, open_work_folder
 from gnntrack.cluster.jobs import run_job
 from gnntrack.cluster.tasks import task_path
 from gnntrack.io.output import fresh_output
-from gnntrack.result_files import save_summary
-from gnntrack.windows.masks_job import MaskTracking, read_windows
+from gnntrack.result_files import describe_time, save_summary
+from gnntrack.results import load_result
+from gnntrack.stage_times import time_stage
+from gnntrack.windows.masks_job import MOST_SAMPLED, MaskTracking, read_windows
 from gnntrack.windows.result_stage import RESULT, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gnntrack.movie import Movie
+    from gnntrack.result_files import RunRecord
     from gnntrack.settings import Settings
+    from gnntrack.types import Lineage
 
-__all__ = ["collect_result", "plan_tracking", "track_in_windows"]
+__all__ = ["collect_result", "is_large", "plan_tracking", "track_in_windows", "track_large"]
+
+_FEW_PIXELS = 2e7  # of a movie that cannot have many cells
+
+
+def is_large(movie: Movie, settings: Settings) -> bool:
+    """Return whether a movie of masks has so many cells, by one of its frames, that it is tracked in windows.
+
+    Some repairs need all masks at once; with these, a movie counts as small.
+    """
+    masks, repair = movie.masks, settings.repair
+    small = math.prod(masks.shape) * len(masks) < _FEW_PIXELS
+    if small or movie.segmenter is not None or repair.margin or repair.fill_empty_frames:
+        return False
+    labels = np.unique(masks[len(masks) // 2])
+    return int(np.count_nonzero(labels)) * len(masks) > MOST_SAMPLED
+
+
+def track_large(
+    run: RunRecord, movie: Movie, out: str | Path, *, overwrite: bool, progress: Any, **plan: Any
+) -> Lineage:
+    """Track a movie of masks in windows, with a work folder that is removed at the end, and return its lineage.
+
+    Parameters
+    ----------
+    run : RunRecord
+        Images, masks and settings.
+    movie : Movie
+        The open movie.
+    out, overwrite, progress
+        As in `gnntrack.track`.
+    **plan
+        ``method``, ``solver`` and ``options`` of `MaskTracking`.
+    """
+    size: dict[str, Any] = {"n_frames": len(movie.masks), "shape": tuple(movie.masks.shape)}
+    job = MaskTracking(run.images, run.masks, settings=run.settings, **size, **plan)
+    execution = Execution()
+    with open_work_folder(out, execution) as work:
+        execute_job(job, work, execution, progress=progress)
+        with time_stage("writing"):
+            collect_result(work, out, overwrite=overwrite, run=run)
+    return load_result(out)
 
 
 def plan_tracking(
@@ -75,15 +125,27 @@ def track_in_windows(
     return complete
 
 
-def collect_result(work: Path, out: str | Path, *, overwrite: bool = False) -> None:
-    """Make the result from the files of the tasks, which stay where they are."""
+def collect_result(work: Path, out: str | Path, *, overwrite: bool = False, run: RunRecord | None = None) -> None:
+    """Make the result from the files of the tasks, which stay where they are.
+
+    Parameters
+    ----------
+    work : path
+        The work folder.
+    out, overwrite
+        As in `gnntrack.track`.
+    run : RunRecord, optional
+        Warnings, stages and time of the run are recorded in ``summary.json``.
+    """
     with fresh_output(out, overwrite=overwrite) as folder:
         _link_files(task_path(work, "result", 0) / RESULT, folder)
         for k in range(len(read_windows(work))):
             _link_files(task_path(work, "masks", k), folder)
         summary = json.loads((task_path(work, "result", 0) / SUMMARY).read_bytes())
         if summary:
-            save_summary(folder, summary)
+            now = {} if run is None else describe_time(run)
+            known = [*(run.warnings if run else ()), *summary["warnings"]]
+            save_summary(folder, summary | now | {"warnings": list(dict.fromkeys(known))})
 
 
 def _link_files(source: Path, target: Path) -> None:

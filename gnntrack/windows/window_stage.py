@@ -13,17 +13,24 @@ from gnntrack.methods import resolve_method
 from gnntrack.movie import MeasuredMovie, link_cells
 from gnntrack.movie_candidates import MovieCandidates, choose_lineage, find_spurious
 from gnntrack.movie_scales import MovieScales, use_scales
-from gnntrack.windows.blocks import CellBlock, load_notes, save_block
-from gnntrack.windows.masks_job import cut_movie, list_blocks, load_frames, read_scales, read_windows, stack_keys
+from gnntrack.windows.blocks import CellBlock, save_block
+from gnntrack.windows.masks_job import (
+    count_cells,
+    cut_movie,
+    list_blocks,
+    load_frames,
+    read_scales,
+    read_windows,
+    stack_keys,
+)
 from gnntrack.windows.measure_stage import FLOW, KnownFlow
-from gnntrack.windows.plan import MOST_SAMPLED, choose_sample
 from gnntrack.windows.sample_scales import combine_scales
 
 if TYPE_CHECKING:
     from gnntrack.types import CellGraph, Lineage, Runs
     from gnntrack.windows.masks_job import MaskTracking
 
-__all__ = ["estimate_scales", "track_window"]
+__all__ = ["combine_sample", "estimate_scales", "track_window"]
 
 _OF_MOVIE = (
     *("gate", "gate_radii", "flow", "flow_by_images", "cell_settings", "interval", "method", "solver"),
@@ -37,16 +44,18 @@ class _SolvedWindow(NamedTuple):
     lineage: Lineage
 
 
-def estimate_scales(job: MaskTracking, work: Path, out: Path) -> None:
+def estimate_scales(job: MaskTracking, index: int, work: Path, out: Path) -> None:
+    """Write the scales of a block of the sample."""
+    with use_scales(MovieScales()) as recorded:
+        _solve(job, work, job.choose_sample(count_cells(job, work))[index])
+    out.write_text(json.dumps(recorded.values), encoding="utf-8")
+
+
+def combine_sample(job: MaskTracking, work: Path, out: Path) -> None:
     """Write the scales of the movie, and its windows."""
-    blocks = list_blocks(job)
-    count = np.concatenate([load_notes(task_path(work, "measure", k))["cells_per_frame"] for k in range(len(blocks))])
-    sample = choose_sample(job.n_frames, count, most_cells=job.most_sampled or MOST_SAMPLED)
-    scales = []
-    for frames in sample:
-        with use_scales(MovieScales()) as recorded:
-            _solve(job, work, frames)
-        scales.append(recorded.values)
+    count = count_cells(job, work)
+    sample = job.choose_sample(count)
+    scales = [json.loads(task_path(work, "sample", k).read_bytes()) for k in range(len(sample))]
     combined = combine_scales(scales, [int(count[frames].sum()) for frames in sample])
     plan = [[[part.start, part.stop] for part in window] for window in job.plan(count)]
     out.write_text(json.dumps({"scales": combined, "windows": plan}), encoding="utf-8")
