@@ -35,7 +35,7 @@ from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.stack import Stack
 from gnntrack.io.writers import CellMasks
 from gnntrack.json_files import read_json
-from gnntrack.masks.runs import decode_frame, draw_labels, encode_frame, join_frames
+from gnntrack.masks.runs import draw_labels, flatten_runs, join_frames
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.types import MASK_KINDS, Cells, Lineage, MaskOrigins, Runs
@@ -190,8 +190,7 @@ def _join_fills(runs: Runs, fills: Runs, row: IntArray, fill_row: IntArray) -> R
         start, length, cell = runs.start[above], runs.length[above], row[runs.cell[above]]
         if below.start != below.stop:
             start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
-            drawn = decode_frame(runs.shape, start, length, np.append(fill_row[below], cell) + 1, np.int64)
-            start, length, cell = encode_frame(drawn)
+            start, length, cell = flatten_runs(runs.shape, start, length, np.append(fill_row[below], cell) + 1)
             cell = cell - 1
         frames.append((start, length, cell))
     return join_frames(frames, runs.shape)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from gnntrack.frame_slabs import LargeFrame
 from gnntrack.graph.translation import compare_spectra, compute_spectrum, find_fast_length
 from gnntrack.movie_scales import estimate_of_movie
 
@@ -114,21 +115,21 @@ class FlowRecorder:
     _frames: list[int] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def add_frame(self, frame: int, image: Image, position: FloatArray, radius: FloatArray) -> None:
+    def add_frame(self, frame: int, image: Image | LargeFrame, position: FloatArray, radius: FloatArray) -> None:
         """Add the next frame; its flow from the frame before is computed in another thread.
 
         Parameters
         ----------
         frame : int
             Frame number; frames come in ascending order.
-        image : (Y, X) or (Z, Y, X)
+        image : (Y, X) or (Z, Y, X), or a large frame
             Intensities.
         position : (n, D) float64
             Centroids of the frame's cells in pixels.
         radius : (n,) float64
             Their equivalent radii in pixels.
         """
-        plane = image.max(axis=0) if image.ndim == 3 else image
+        plane = image.max(axis=0) if isinstance(image, LargeFrame) or image.ndim == 3 else image
         if not self.factor and len(radius):
             first = estimate_of_movie("flow.radius", lambda: float(np.median(radius)))
             self.factor = max(1.0, first / _RADIUS, max(plane.shape) / _LONGEST)

@@ -49,10 +49,17 @@ class Layout:
     mean: bool = False
     """Whether the last axis of `order` is that of red, green and blue, whose mean is taken."""
 
-    def take(self, array: Any, frame: int) -> Image:
-        """Return one frame of an array, which may read it from a file."""
-        part = np.asarray(array[tuple(frame if i is None else i for i in self.index)]).transpose(self.order)
+    def take(self, array: Any, frame: int, planes: slice = slice(None)) -> Image:
+        """Return one frame of an array, which may read it from a file; or some of its planes along z (rows in 2D)."""
+        index: list[int | slice] = [frame if i is None else i for i in self.index]
+        index[self.find_first_axis()] = planes
+        part = np.asarray(array[tuple(index)]).transpose(self.order)
         return average_colours(part) if self.mean else part
+
+    def find_first_axis(self) -> int:
+        """Return which axis of the array is the first one of a frame."""
+        kept = [number for number, each in enumerate(self.index) if isinstance(each, slice)]
+        return kept[self.order[0]]
 
 
 def average_colours(colours: Image) -> Image:

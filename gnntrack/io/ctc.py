@@ -12,6 +12,7 @@ therefore written as two tracks, and the first is the parent of the second.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,7 @@ from gnntrack.io.images import read_mask
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import ResultUnits, read_units
 from gnntrack.io.tiff import describe_frame
-from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
+from gnntrack.masks.runs import decode_slabs, encode_frame, flatten_runs, join_frames
 from gnntrack.pixel_sizes import expand_spacing
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.types import Cells, Lineage, Runs, Tracks
@@ -35,7 +36,7 @@ from gnntrack.types import Cells, Lineage, Runs, Tracks
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gnntrack.types import FloatArray, Image, IntArray
+    from gnntrack.types import FloatArray, IntArray
 
 __all__ = [
     "Numbering",
@@ -48,6 +49,7 @@ __all__ = [
     "write_mask",
 ]
 
+_CLASSIC = (1 << 32) - (1 << 25)  # bytes of a mask, beyond which the file is a BigTIFF
 
 # ---------------------------------------------------------------- reading
 
@@ -293,7 +295,8 @@ def prepare_ctc(
 
     def write(folder: Path, *, spare: int = 0) -> Tracks:
         def write_frame(frame: int) -> None:
-            write_mask(folder, frame, width, _draw_mask(frame, runs, fills, plan), units)
+            runs_of_frame = _list_mask_runs(frame, runs, fills, plan)
+            write_mask(folder / format_name("mask", frame, digits=width), runs.shape, runs_of_frame, units)
 
         map_frames(write_frame, range(n_frames), spare=spare)
         (folder / "res_track.txt").write_text(format_track_table(plan.tracks), encoding="ascii")
@@ -319,17 +322,33 @@ def _describe_units(lineage: Lineage) -> dict[str, Any]:
     return {"description": "\n".join([*lines, ""]), "metadata": None, "resolution": (1 / x, 1 / y), "resolutionunit": 1}
 
 
-def write_mask(folder: Path, frame: int, digits: int, mask: Image, units: Mapping[str, Any] | None = None) -> None:
-    """Write the mask of a frame, (Y, X) or (Z, Y, X) uint16, to a file of the format's name, with some tags."""
+def write_mask(
+    file: Path, shape: tuple[int, ...], runs: tuple[IntArray, IntArray, IntArray], units: Mapping[str, Any] | None = None
+) -> None:
+    """Write the mask of a frame, plane by plane; a large one is also drawn in slabs.
+
+    Parameters
+    ----------
+    file : path
+        A TIFF.
+    shape : D ints
+        Shape of the frame.
+    runs : start, length, label, each (R,) int64
+        Later runs are on top.
+    units : mapping, optional
+        Tags of the TIFF.
+    """
     tifffile.imwrite(
-        folder / format_name("mask", frame, digits=digits),
-        (compress(page) for page in mask.reshape(-1, *mask.shape[-2:])),  # tifffile itself needs three times as long
-        shape=mask.shape,
-        dtype=mask.dtype,
+        file,
+        # tifffile itself needs three times as long
+        (compress(page) for _, slab in decode_slabs(shape, *runs) for page in slab.reshape(-1, *shape[-2:])),
+        shape=shape,
+        dtype=np.uint16,
         photometric="minisblack",
         compression="zlib",
-        rowsperstrip=mask.shape[-2],
+        rowsperstrip=shape[-2],
         maxworkers=1,
+        bigtiff=2 * math.prod(shape) > _CLASSIC,
         **(units or {}),
     )
 
@@ -435,8 +454,8 @@ def _find_visible(runs: Runs, fills: Runs) -> IntArray:
         length = np.concatenate([fills.length[below], runs.length[above]])
         n = below.stop - below.start
         owner = np.concatenate([np.arange(1, n + 1), np.zeros(above.stop - above.start, np.int64)])
-        drawn = decode_frame(fills.shape, start, length, owner, np.int32)
-        rows.append(below.start + np.unique(drawn[drawn > 0]) - 1)
+        drawn = flatten_runs(fills.shape, start, length, owner)[2]
+        rows.append(below.start + np.unique(drawn) - 1)
     return np.concatenate(rows)
 
 
@@ -462,11 +481,14 @@ def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:
     return label, parent
 
 
-def _draw_mask(t: int, runs: Runs, fills: Runs | None, plan: Numbering) -> Image:
+def _list_mask_runs(
+    t: int, runs: Runs, fills: Runs | None, plan: Numbering
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return start, length and label of the runs of a mask; later ones are on top."""
     above = runs.frame(t)
     start, length, value = runs.start[above], runs.length[above], plan.cell_value[runs.cell[above]]
     if fills is not None and fills.offsets[t] != fills.offsets[t + 1]:
         below = fills.frame(t)  # first, so that cells cover them
         start, length = np.append(fills.start[below], start), np.append(fills.length[below], length)
         value = np.append(plan.fill_value[below], value)
-    return decode_frame(runs.shape, start, length, value)
+    return start, length, value

@@ -27,6 +27,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.frame_slabs import can_read_planes, get_thickness, read_planes
 from gnntrack.io.result_folders import ResultUnits, read_units
 from gnntrack.io.sources import SourceOptions, open_source
 from gnntrack.io.stack import Stack, get_interval, set_interval, set_spacing
@@ -179,7 +181,8 @@ def open_masks(
     if isinstance(stack, Stack) and getattr(stack.read, "func", None) is _read_labels and not background:
         return stack
     read = partial(_read_labels, stack, background, zeros_are_cells)
-    return Stack(read, stack.names, stack.shape, stack.spacing, stack.unit, get_interval(stack))
+    opened = Stack(read, stack.names, stack.shape, stack.spacing, stack.unit, get_interval(stack))
+    return replace(opened, read_part=read, thickness=get_thickness(stack)) if can_read_planes(stack) else opened
 
 
 def check_pair(images: FrameStack, masks: FrameStack) -> None:
@@ -257,8 +260,14 @@ def map_frames(work: Callable[[int], _T], frames: Sequence[int], *, spare: int =
         return list(pool.map(work, frames))
 
 
-def _read_labels(stack: FrameStack, background: int, zeros_are_cells: bool, frame: int) -> Image:  # noqa: FBT001
-    labels = stack[frame]
+def _read_labels(
+    stack: FrameStack,
+    background: int,
+    zeros_are_cells: bool,  # noqa: FBT001
+    frame: int,
+    planes: slice | None = None,
+) -> Image:
+    labels = stack[frame] if planes is None else read_planes(stack, frame, planes)
     labels = labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
     labels = labels.astype(np.float32) if labels.dtype == np.float16 else labels  # which cannot be compared with 2**63
     if background and labels.dtype.kind in "iuf":

@@ -1,7 +1,8 @@
 """Checks of masks and images when a movie is opened: swapped or mixed ones, binary masks, another background than 0.
 
 Some frames are read before the long work: the first, the middle and the last one. Each is kept until it is asked for,
-so that no file is read twice. A clear fault is an error that names the remedy; a doubtful one is a warning.
+so that no file is read twice. Of a frame that is read in slabs, the middle slab is checked. A clear fault is an error
+that names the remedy; a doubtful one is a warning.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.frame_slabs import read_sample
 from gnntrack.io.frames import open_masks
 from gnntrack.io.stack import Stack, get_interval
 from gnntrack.masks.recognise import FrameKind, are_lines, describe_frame, drop_padding
@@ -108,9 +110,9 @@ def describe_movie(stack: FrameStack) -> tuple[MovieKind, FrameStack]:
     found: dict[int, FrameKind] = {}
     for frames in ((0, last // 2, last), (last // 4, 3 * last // 4)):
         for frame in sorted({*frames} - {*found}) if last >= 0 else ():
-            image = np.asarray(stack[frame])
+            image = read_sample(stack, frame)
             found[frame] = describe_frame(image)
-            if image.nbytes <= _LARGEST_KEPT:
+            if image.nbytes <= _LARGEST_KEPT and image.shape == stack.shape:
                 kept[frame] = image
         if any(each.kind != "empty" for each in found.values()):
             break
@@ -319,7 +321,7 @@ def open_with_background(masks: FrameStack, kind: MovieKind, background: int | N
     value = kind.background if background is None else background
     if not value:
         return open_masks(masks), ""
-    zeros, rare = _inspect_zeros((masks[frame] for frame in kind.frames or (0,)), value)
+    zeros, rare = _inspect_zeros((read_sample(masks, frame) for frame in kind.frames or (0,)), value)
     effect = {None: "", True: ", and the value 0 is a cell", False: ", and so is the value 0"}[zeros]
     note = (
         f"the background is the value {value} and not 0, since it covers most of the border; it is read as background"

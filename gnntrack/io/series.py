@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["make_series", "open_series"]
 
+_ALL = slice(None)
+
 
 def open_series(
     series: FileSeries, *, axes: str | None = None, channel: int | str | None = None, role: str = "images"
@@ -73,7 +75,9 @@ def open_series(
         shape = (depth, *each.shape) if depth > 1 else each.shape
         chosen = GREY if each.mean else None if channel is None else each.channel or 0
         read = partial(_read_frame, series, file_axes, chosen, role, np.zeros((0, *shape), found.dtype))
-        return Stack(read, names, shape, size, unit, interval, from_names=timing is not None and interval is not None)
+        made = Stack(read, names, shape, size, unit, interval, from_names=timing is not None and interval is not None)
+        in_parts = len(shape) == 3 and tiff.is_tiff(series.first) and (depth > 1 or chosen is None)
+        return replace(made, read_part=read) if in_parts else made
 
     return open_channels(make, found.layout)
 
@@ -186,13 +190,22 @@ def _lay_out(path: Path, axes: str, shape: Sequence[int], channel: int | str | N
 
 
 def _read_frame(
-    series: FileSeries, axes: str | None, channel: int | str | None, role: str, empty: Image, frame: int
+    series: FileSeries,
+    axes: str | None,
+    channel: int | str | None,
+    role: str,
+    empty: Image,
+    frame: int,
+    planes: slice = _ALL,
 ) -> Image:
-    """Return a frame; `empty` has the shape and type of a frame whose file is missing."""
+    """Return a frame, or some of its planes; `empty` has the shape and type of a frame whose file is missing."""
     if frame in series.absent:
-        return np.zeros(empty.shape[1:], empty.dtype)
-    slices = [_read_file(path, axes, channel, role, frame) for path in series.files[frame]]
-    if len(slices) == 1:
+        return np.zeros((len(range(empty.shape[1])[planes]), *empty.shape[2:]), empty.dtype)
+    files = series.files[frame]
+    if len(files) == 1 and planes != _ALL:
+        return tiff.read_movie_planes(files[0], axes, frame, planes)
+    slices = [_read_file(path, axes, channel, role, frame) for path in files[planes]]
+    if len(files) == 1:
         return slices[0]
     odd = next((k for k, image in enumerate(slices) if image.shape != slices[0].shape), None)
     if odd is not None:

@@ -75,6 +75,10 @@ class Stack:
         Whether the interval is that of the time stamps in the names of the files.
     chosen : str
         How the channel was chosen, in words, if it was not asked for; else empty.
+    read_part : callable, optional
+        Returns some planes along z of a frame, from its number and a slice, without reading the others.
+    thickness : int
+        Planes that are stored together, so that to read one of them takes as long as to read all.
 
     Examples
     --------
@@ -92,14 +96,26 @@ class Stack:
     channels: Mapping[str, Stack] = field(default_factory=dict)
     from_names: bool = False
     chosen: str = ""
+    read_part: Callable[[int, slice], Image] | None = None
+    thickness: int = 1
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, frame: int, /) -> Image:
         number = resolve_frame(frame, len(self))
-        image = np.asarray(self.read(number))
-        if image.shape != self.shape:
+        return self._check(np.asarray(self.read(number)), number, self.shape)
+
+    def read_planes(self, frame: int, planes: slice) -> Image:
+        """Return some planes of a 3D frame; only these are read if the source allows it."""
+        number = resolve_frame(frame, len(self))
+        if self.read_part is None:
+            return self[number][planes]
+        shape = (len(range(self.shape[0])[planes]), *self.shape[1:])
+        return self._check(np.asarray(self.read_part(number, planes)), number, shape)
+
+    def _check(self, image: Image, number: int, shape: tuple[int, ...]) -> Image:
+        if image.shape != shape:
             msg = (
                 f"its shape is {image.shape}, the first frame's ({self.names[0]}) is {self.shape}; "
                 "all frames of a movie have one shape"
@@ -315,7 +331,8 @@ def open_array(
     def make(layout: Layout) -> Stack:
         size, measured = (spacing, unit) if known else ((1.0,) * ndim, "pixel")
         read = partial(_read_part, array, layout, name)
-        return Stack(read, names, layout.shape, size, measured, acquisition.interval)
+        made = Stack(read, names, layout.shape, size, measured, acquisition.interval)
+        return replace(made, read_part=read, thickness=_get_thickness(array, layout)) if ndim == 3 else made
 
     return open_channels(make, layout)
 
@@ -345,9 +362,16 @@ def open_channels(make: Callable[[Layout], Stack], layout: Layout) -> Stack:
     return replace(chosen, channels=channels)
 
 
-def _read_part(array: Any, layout: Layout, name: str, frame: int) -> Image:
+def _get_thickness(array: Any, layout: Layout) -> int:
+    """Return the length of the chunks of an array along the first axis of a frame."""
+    chunks = getattr(array, "chunks", None)
+    size = chunks[layout.find_first_axis()] if chunks else 1
+    return max(size) if isinstance(size, tuple) else int(size)
+
+
+def _read_part(array: Any, layout: Layout, name: str, frame: int, planes: slice = slice(None)) -> Image:
     try:
-        return layout.take(array, frame)
+        return layout.take(array, frame, planes)
     except FrameError:
         raise
     except UNREADABLE as error:

@@ -8,7 +8,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +44,7 @@ __all__ = [
     "open_tiff",
     "read_frame",
     "read_movie_frame",
+    "read_movie_planes",
     "refuse_lossy",
 ]
 
@@ -120,6 +121,20 @@ def read_movie_frame(path: Path, axes: str | None, channel: int | str | None, fr
             axes, channel = (axes or "").replace("s", ""), None
         layout = _lay_out_frame(series, axes, channel)
         return layout.take(series.read(), 0)
+
+
+def read_movie_planes(path: Path, axes: str | None, frame: int, planes: slice) -> Image:
+    """Read some planes of a TIFF that is one 3D frame of a movie, without the others.
+
+    Raises
+    ------
+    FrameError
+        As `read_movie_frame`.
+    """
+    with _open(path, frame=frame, single=True) as tif:
+        series = _join_series(tif)
+        layout = _lay_out_frame(series, axes)
+        return layout.take(_TiffArray(path, tif), 0, planes)
 
 
 def read_frame(path: Path, *, frame: int | None = None) -> tuple[Image, str]:
@@ -246,10 +261,10 @@ class _TiffArray:
     The file is parsed once, at the first use, and open only while it is read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: Any = None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        with _open(path) as tif:
+        with _open(path) if opened is None else nullcontext(opened) as tif:
             series = _join_series(tif)
             self._blocks = series.blocks
             self._raw_dtype = np.dtype(tif.byteorder + series.dtype.char)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.masks.runs import decode_frame, encode_frame, join_frames
+from gnntrack.masks.runs import flatten_runs, join_frames
 
 if TYPE_CHECKING:
-    from gnntrack.types import Image, IntArray, Runs
+    from gnntrack.types import IntArray, Runs
 
 __all__ = ["fill_empty_frames"]
 
@@ -61,15 +61,15 @@ def fill_empty_frames(track: IntArray, runs: Runs, fills: Runs) -> tuple[Runs, I
             frames.append((fills.start[here], fills.length[here], fills.cell[here]))
         else:
             nearest = int(known[max(int(np.searchsorted(known, t)) - 1, 0)])
-            start, length, cell = encode_frame(_draw_tracks(track, runs, fills, nearest))
+            start, length, cell = _draw_tracks(track, runs, fills, nearest)
             frames.append((start, length, cell))
             added += [(each, t) for each in np.unique(cell).tolist()]
     return join_frames(frames, runs.shape), np.array(added, np.int64).reshape(-1, 2)
 
 
-def _draw_tracks(track: IntArray, runs: Runs, fills: Runs, frame: int) -> Image:
-    """Return a frame in which each pixel of a cell has the track of the cell; cells cover fills."""
+def _draw_tracks(track: IntArray, runs: Runs, fills: Runs, frame: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the runs of a frame in which each pixel of a cell has the track of the cell; cells cover fills."""
     below, above = fills.frame(frame), runs.frame(frame)
     start = np.append(fills.start[below], runs.start[above])
     length = np.append(fills.length[below], runs.length[above])
-    return decode_frame(runs.shape, start, length, np.append(fills.cell[below], track[runs.cell[above]]), np.int64)
+    return flatten_runs(runs.shape, start, length, np.append(fills.cell[below], track[runs.cell[above]]))

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from gnntrack.frame_slabs import is_large, read_planes
 from gnntrack.geometry import compute_radius
-from gnntrack.masks.runs import decode_frame
+from gnntrack.masks.lookup import CellLookup, make_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,9 +78,9 @@ class ImageSearch:
 
     def __init__(self, images: FrameStack, runs: Runs, spacing: FloatArray) -> None:
         self._images, self._runs, self._spacing = images, runs, spacing
-        self._kept: dict[int, tuple[Image, BoolArray]] = {}
+        self._kept: dict[int, tuple[Image | None, CellLookup]] = {}
 
-    def find(self, known: Sequence[KnownMask], frame: int, expected: IntArray, free: Image) -> IntArray | None:
+    def find(self, known: Sequence[KnownMask], frame: int, expected: IntArray, cells: CellLookup) -> IntArray | None:
         """Return the pixels of a missed cell; None if the image does not show it well enough.
 
         Parameters
@@ -90,8 +91,8 @@ class ImageSearch:
             A frame of the gap.
         expected : (n, D) int64
             Pixels of the expected mask, on background.
-        free : (Y, X) or (Z, Y, X) bool
-            The background of this frame.
+        cells : CellLookup
+            The cells of this frame, without the pixels of masks that were found in it before.
 
         Returns
         -------
@@ -99,7 +100,7 @@ class ImageSearch:
             Background pixels, in one piece.
         """
         windows = [self._open(*mask) for mask in known]
-        here = self._open(frame, expected, free)
+        here = self._open(frame, expected, cells)
         contrasts = [window.contrast for window in windows]
         if not contrasts[0] * contrasts[1] > 0 or np.isnan(here.background):  # also if one is not known
             return None
@@ -117,35 +118,39 @@ class ImageSearch:
             return None
         return np.argwhere(cell) + here.corner
 
-    def _open(self, frame: int, pixels: IntArray, free: Image | None = None) -> _Window:
-        """Return the surroundings of a mask of a cell, or of one that is expected on `free` pixels."""
-        image, cells = self._read(frame)
-        spacing, finest = self._spacing, float(self._spacing.min())
-        radius = float(compute_radius(len(pixels) * np.prod(spacing), image.ndim))
+    def _open(self, frame: int, pixels: IntArray, cells: CellLookup | None = None) -> _Window:
+        """Return the surroundings of a mask of a cell, or of one that is expected among `cells`."""
+        spacing, finest, shape = self._spacing, float(self._spacing.min()), self._images.shape
+        radius = float(compute_radius(len(pixels) * np.prod(spacing), len(shape)))
         reach = _REACH * 2 * radius + 2 * finest
         pad = np.ceil(reach / spacing).astype(np.int64)
         corner = np.maximum(pixels.min(axis=0) - pad, 0)
-        stop = np.minimum(pixels.max(axis=0) + pad + 1, image.shape)
+        stop = np.minimum(pixels.max(axis=0) + pad + 1, shape)
         window = tuple(map(slice, corner.tolist(), stop.tolist()))
         mask = np.zeros(stop - corner, bool)
         mask[tuple((pixels - corner).T)] = True
-        allowed = ~cells[window] | mask if free is None else free[window]
-        smooth = ndimage.gaussian_filter(np.asarray(image[window], np.float32), finest / spacing)
+        image, own = self._read(frame, window)
+        if cells is None:
+            allowed = (own.draw(window) == 0) | mask
+        else:
+            allowed = (cells.draw(window) == 0) & ~cells.is_taken(make_grid(window))
+        smooth = ndimage.gaussian_filter(np.asarray(image, np.float32), finest / spacing)
         region = allowed & (ndimage.distance_transform_edt(~mask, sampling=spacing) <= reach)
         ring = region & ~mask
         background = float(np.median(smooth[ring])) if np.count_nonzero(ring) >= _FEWEST else np.nan
         return _Window(corner, smooth, mask, region, background, float(smooth[mask].mean()) - background)
 
-    def _read(self, frame: int) -> tuple[Image, BoolArray]:
-        """Return the image of a frame, and where its cells are."""
+    def _read(self, frame: int, window: tuple[slice, ...]) -> tuple[Image, CellLookup]:
+        """Return a part of the image of a frame, and the cells of the frame; of a large one only that part is read."""
         if frame not in self._kept:
             if len(self._kept) == _FRAMES:
                 del self._kept[min(self._kept)]
-            here = self._runs.frame(frame)
-            start, length = self._runs.start[here], self._runs.length[here]
-            cells = decode_frame(self._runs.shape, start, length, np.ones(len(start), np.uint8), np.uint8)
-            self._kept[frame] = self._images[frame], cells > 0
-        return self._kept[frame]
+            whole = None if is_large(self._images) else self._images[frame]
+            self._kept[frame] = whole, CellLookup(self._runs, frame)
+        image, cells = self._kept[frame]
+        if image is None:
+            return read_planes(self._images, frame, window[0])[:, *window[1:]], cells
+        return image[window], cells
 
 
 def _compute_overlap(one: BoolArray, other: BoolArray) -> float:

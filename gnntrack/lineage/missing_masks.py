@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gnntrack.lineage.families import find_missing_frames, find_neighbours
-from gnntrack.masks.runs import decode_frame, expand_runs
+from gnntrack.masks.lookup import CellLookup
+from gnntrack.masks.runs import expand_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gnntrack.lineage.image_masks import ImageSearch
-    from gnntrack.types import FloatArray, FrameStack, Image, IntArray, Lineage, Runs
+    from gnntrack.types import FloatArray, FrameStack, IntArray, Lineage, Runs
 
-__all__ = ["MissingMask", "draw_rows", "locate_missing_masks"]
+__all__ = ["MissingMask", "locate_missing_masks"]
 
 _MIN_VISIBLE = 0.3
 """Fraction of a missing mask on background below which it is not drawn: the rest would not have the cell's shape."""
@@ -103,12 +104,6 @@ def _open_search(images: FrameStack, runs: Runs, spacing: FloatArray) -> ImageSe
     return ImageSearch(images, runs, spacing)
 
 
-def draw_rows(runs: Runs, frame: int) -> Image:
-    """Return a frame in which each cell has its row + 1, and the background 0."""
-    here = runs.frame(frame)
-    return decode_frame(runs.shape, runs.start[here], runs.length[here], runs.cell[here] + 1, np.int64)
-
-
 class _CellsAround:
     """Pixels of the cells next to gaps; size and place of cells as their tracks predict them."""
 
@@ -155,18 +150,16 @@ def _locate_in_frame(around: _CellsAround, runs: Runs, frame: int, gaps: list[_G
 
     Where two masks meet, the order of the cells' places decides, so that the result does not depend on their labels.
     """
-    rows = draw_rows(runs, frame)
-    free = rows == 0
+    rows = CellLookup(runs, frame)
     position = around.cells.position
     for gap in sorted(gaps, key=lambda each: (*position[each.before].tolist(), *position[each.after].tolist())):
-        mask = _locate(around, rows, free, frame, gap)
+        mask = _locate(around, rows, frame, gap)
         if mask is not None:
-            free[mask.pixels] = False
-            rows[mask.pixels] = 0
+            rows.take(mask.pixels)
             yield mask
 
 
-def _locate(around: _CellsAround, rows: Image, free: Image, frame: int, gap: _Gap) -> MissingMask | None:
+def _locate(around: _CellsAround, rows: CellLookup, frame: int, gap: _Gap) -> MissingMask | None:
     """Return the mask of a gap in one frame, or None if too little of it would be visible."""
     cells = around.cells
     fraction = (frame - cells.frame[gap.before]) / (cells.frame[gap.after] - cells.frame[gap.before])
@@ -175,18 +168,18 @@ def _locate(around: _CellsAround, rows: Image, free: Image, frame: int, gap: _Ga
     if not len(shape):
         return None
     at = tuple(shape.T)
-    visible = shape[free[at]]
-    below = rows[at]
+    below = rows.find(at)
+    visible = shape[(below == 0) & ~rows.is_taken(at)]
     cell = int(np.bincount(below[below > 0]).argmax()) - 1 if (below > 0).any() else -1
     if cell >= 0 and (below == cell + 1).mean() > 0.5 and _is_merged(around, cell, len(shape)):
-        share = _split_mask(around, np.argwhere(rows == cell + 1), cell, centre)
+        share = _split_mask(around, rows.list_pixels(cell), cell, centre)
         if share is not None:
             return MissingMask(frame, *gap, tuple(np.concatenate([share, visible]).T), cell)
     if not len(visible) or len(visible) < _MIN_VISIBLE * len(shape):
         return None
     if around.search is not None:
         known = [(int(cells.frame[row]), around.list_pixels(row)) for row in gap]
-        found = around.search.find(known, frame, visible, free)
+        found = around.search.find(known, frame, visible, rows)
         if found is not None:
             return MissingMask(frame, *gap, tuple(found.T), -1, in_image=True)
     return MissingMask(frame, *gap, tuple(visible.T), -1)

@@ -20,9 +20,9 @@ from gnntrack.lineage.families import find_missing_frames
 from gnntrack.lineage.field_of_interest import crop_to_field
 from gnntrack.lineage.mask_changes import keep_fills, list_copies, list_fills, list_joined, list_outside, list_short
 from gnntrack.lineage.merged_fragments import merge_fragments
-from gnntrack.lineage.missing_masks import MissingMask, draw_rows, locate_missing_masks
+from gnntrack.lineage.missing_masks import MissingMask, locate_missing_masks
 from gnntrack.lineage.short_tracks import remove_short_tracks
-from gnntrack.masks.runs import encode_frame, join_frames
+from gnntrack.masks.runs import flatten_runs, join_frames
 from gnntrack.plurals import count_noun
 from gnntrack.types import Lineage, Runs, Tracks
 
@@ -295,10 +295,11 @@ def _remove_pixels(runs: Runs, masks: list[MissingMask]) -> Runs:
     frames = []
     for t in range(len(runs.offsets) - 1):
         if t in taken:
-            rows = draw_rows(runs, t)
-            for mask in taken[t]:
-                rows[mask.pixels] = 0
-            start, length, value = encode_frame(rows)
+            here = runs.frame(t)
+            gone = np.concatenate([np.ravel_multi_index(mask.pixels, runs.shape) for mask in taken[t]])
+            start, length = np.append(runs.start[here], gone), np.append(runs.length[here], np.ones_like(gone))
+            value = np.append(runs.cell[here] + 1, np.zeros_like(gone))
+            start, length, value = flatten_runs(runs.shape, start, length, value)
             frames.append((start, length, value - 1))
         else:
             here = runs.frame(t)
@@ -310,10 +311,9 @@ def _draw_fills(masks: list[MissingMask], track: IntArray, n_frames: int, shape:
     """Return the runs of the masks drawn in gaps, each with the track of the cell before."""
     none = np.zeros(0, np.int64)
     frames = [(none, none, none)] * n_frames
-    canvas = np.zeros(shape, np.int64)
     for frame, group in groupby(masks, key=attrgetter("frame")):
-        canvas[:] = 0
-        for mask in group:
-            canvas[mask.pixels] = track[mask.before]
-        frames[frame] = encode_frame(canvas)
+        pixels = [(np.ravel_multi_index(mask.pixels, shape), track[mask.before]) for mask in group]
+        start = np.concatenate([each for each, _ in pixels])
+        value = np.repeat([each for _, each in pixels], [len(each) for each, _ in pixels])
+        frames[frame] = flatten_runs(shape, start, np.ones_like(start), value)
     return join_frames(frames, shape)

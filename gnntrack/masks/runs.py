@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnntrack.frame_slabs import cut_slabs
 from gnntrack.types import Runs
 
 if TYPE_CHECKING:
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from gnntrack.types import Image, IntArray
+    from gnntrack.types import BoolArray, Image, IntArray
 
 __all__ = [
     "decode_frame",
+    "decode_slabs",
     "draw_labels",
     "encode_frame",
     "expand_runs",
     "find_shared_pixels",
     "find_touching_runs",
+    "flatten_runs",
     "join_frames",
     "split_runs",
 ]
@@ -104,6 +107,62 @@ def decode_frame(
     for part in split_runs(length):
         frame[expand_runs(start[part], length[part])] = np.repeat(value[part], length[part])
     return frame.reshape(shape)
+
+
+def decode_slabs(
+    shape: tuple[int, ...], start: IntArray, length: IntArray, value: npt.ArrayLike, dtype: npt.DTypeLike = np.uint16
+) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Yield the label image of runs in slabs, one of them if it is small; see `gnntrack.frame_slabs`.
+
+    Parameters
+    ----------
+    shape, start, length, value, dtype
+        As of `decode_frame`.
+
+    Yields
+    ------
+    first : int
+        Index of the first pixel of the slab in the flattened frame.
+    slab : array
+        Some planes of the image.
+    """
+    slabs, value = cut_slabs(shape), np.asarray(value)
+    for planes in slabs:
+        first, stop = (plane * math.prod(shape[1:]) for plane in (planes.start, planes.stop))
+        part: slice | BoolArray = slice(None) if len(slabs) == 1 else (start >= first) & (start < stop)
+        size = (planes.stop - planes.start, *shape[1:])
+        yield first, decode_frame(size, start[part] - first, length[part], value[part], dtype)
+
+
+def flatten_runs(
+    shape: tuple[int, ...], start: IntArray, length: IntArray, value: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the runs of the image that runs draw: where they overlap, the later one is on top.
+
+    Parameters
+    ----------
+    shape : D ints
+        Shape of the frame.
+    start, length, value : (R,) int64
+        Runs in any order; a value of 0 is background, also where it covers others.
+
+    Returns
+    -------
+    start, length, value : (Q,) int64
+        As of `encode_frame`.
+
+    Examples
+    --------
+    >>> runs = flatten_runs((2, 5), np.array([0, 2]), np.array([4, 1]), np.array([7, 5]))
+    >>> [column.tolist() for column in runs]
+    [[0, 2, 3], [2, 1, 1], [7, 5, 7]]
+    """
+    parts = []
+    for first, drawn in decode_slabs(shape, start, length, value, np.int64):
+        begins, *rest = encode_frame(drawn)
+        parts.append((begins + first, *rest))
+    start, length, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return start, length, value
 
 
 def draw_labels(runs: Runs, frame: int, value: npt.NDArray[Any], dtype: npt.DTypeLike = np.uint16) -> npt.NDArray[Any]:

@@ -44,10 +44,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
+from gnntrack.frame_slabs import LargeFrame, is_large, list_slabs, read_planes
 from gnntrack.geometry import compute_radius
 from gnntrack.masks.fragments import CleanFrame, clean_frame
 from gnntrack.masks.runs import encode_frame, join_frames
-from gnntrack.measure.channels import INTENSITY_FEATURES, flatten_image, list_channel_columns, measure_channels
+from gnntrack.measure.channels import INTENSITY_FEATURES, list_channel_columns, measure_channels, read_slabs
 from gnntrack.measure.kernels import FLOAT32_MAX, measure_contacts, measure_intensities, measure_moments
 from gnntrack.measure.neighbourhood import measure_neighbourhood
 from gnntrack.plurals import count_noun
@@ -97,7 +98,16 @@ _MOST_AHEAD = 8  # frames
 _ZSCORE_LIMIT = 100.0
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
-EachImage = Callable[[int, "Image", "FloatArray", "FloatArray"], None]
+
+class _ReadFrame(NamedTuple):
+    """A frame that was read."""
+
+    runs: tuple[IntArray, IntArray, IntArray]
+    image: Image | LargeFrame | None
+    others: list[Image | LargeFrame]  # the image in each channel
+
+
+EachImage = Callable[[int, "Image | LargeFrame", "FloatArray", "FloatArray"], None]
 
 
 def list_features(
@@ -197,7 +207,7 @@ def measure_cells(
     findings = _Findings(settings.fragments)
     layout = _get_layout(masks.shape)
     kept, sums = [], []
-    for frame, encoded, image, others in _read_ahead(masks, images, tuple(channels.values())):
+    for frame, (encoded, image, others) in _read_ahead(masks, images, tuple(channels.values())):
         clean = clean_frame(*encoded, layout=layout, settings=settings)
         for kind in ("disconnected", "split", "dropped"):
             findings.add(kind, frame, getattr(clean, kind))
@@ -275,17 +285,17 @@ def _check_movie(masks: FrameStack, images: FrameStack | None) -> None:
 
 def _read_ahead(
     masks: FrameStack, images: FrameStack | None, channels: Sequence[FrameStack]
-) -> Iterator[tuple[int, tuple[IntArray, IntArray, IntArray], Image | None, list[Image]]]:
-    """Yield (frame, runs, image, image in each channel), and read and encode the next frames in a second thread."""
+) -> Iterator[tuple[int, _ReadFrame]]:
+    """Yield (frame, what was read of it), and read and encode the next frames in a second thread."""
 
-    def read(frame: int) -> tuple[tuple[IntArray, IntArray, IntArray], Image | None, list[Image]]:
+    def read(frame: int) -> _ReadFrame:
         runs = _encode(masks, frame)
         image = None if images is None else _read_image(images, frame, masks.shape)
         others = [
             image if stack is images and image is not None else _read_image(stack, frame, masks.shape)
             for stack in channels
         ]
-        return runs, image, others
+        return _ReadFrame(runs, image, others)
 
     waiting = int(np.clip(_AHEAD // (8 * math.prod(masks.shape) * (1 + len(channels))), 1, _MOST_AHEAD))
     reader = ThreadPoolExecutor(1)
@@ -295,16 +305,31 @@ def _read_ahead(
             read_frame = ahead.popleft().result()
             if frame + waiting < len(masks):
                 ahead.append(reader.submit(read, frame + waiting))
-            yield frame, *read_frame
+            yield frame, read_frame
     finally:  # after an error, or Ctrl-C, the frames that wait are not read
         reader.shutdown(cancel_futures=True)
 
 
 def _encode(masks: FrameStack, frame: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the runs of a mask; raise if it is not a label image."""
-    mask = np.asarray(masks[frame])
-    if mask.shape != tuple(masks.shape) or mask.dtype.kind not in "biu":
-        msg = f"mask of shape {mask.shape} and type {mask.dtype}, expected integer labels of shape {tuple(masks.shape)}"
+    """Return the runs of a mask, which is read in slabs if it is large."""
+    slabs = list_slabs(masks)
+    if len(slabs) == 1:
+        return _encode_part(masks, frame, np.asarray(masks[frame]), tuple(masks.shape))
+    parts, plane = [], math.prod(masks.shape[1:])
+    for planes in slabs:
+        shape = (planes.stop - planes.start, *masks.shape[1:])
+        start, length, label = _encode_part(masks, frame, read_planes(masks, frame, planes), shape)
+        parts.append((start + planes.start * plane, length, label))
+    start, length, label = map(np.concatenate, zip(*parts, strict=True))
+    return start, length, label
+
+
+def _encode_part(
+    masks: FrameStack, frame: int, mask: Image, shape: tuple[int, ...]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the runs of a mask or of a slab of it; raise if it is not a label image."""
+    if mask.shape != shape or mask.dtype.kind not in "biu":
+        msg = f"mask of shape {mask.shape} and type {mask.dtype}, expected integer labels of shape {shape}"
         raise FrameError(msg, file=masks.names[frame], frame=frame)
     start, length, label = encode_frame(mask.astype(mask.dtype.newbyteorder("="), copy=False))
     if len(label) and label.min() < 0:
@@ -313,7 +338,9 @@ def _encode(masks: FrameStack, frame: int) -> tuple[IntArray, IntArray, IntArray
     return start, length, label
 
 
-def _read_image(images: FrameStack, frame: int, shape: tuple[int, ...]) -> Image:
+def _read_image(images: FrameStack, frame: int, shape: tuple[int, ...]) -> Image | LargeFrame:
+    if is_large(images):
+        return LargeFrame(images, frame)
     image = np.asarray(images[frame])
     if image.shape != tuple(shape) or image.dtype.kind not in "biuf":
         msg = f"image of shape {image.shape} and type {image.dtype}, expected numbers of shape {tuple(shape)}"
@@ -331,7 +358,11 @@ def _get_layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _measure_frame(
-    clean: CleanFrame, image: Image | None, others: Sequence[Image], masks: FrameStack, findings: _Findings
+    clean: CleanFrame,
+    image: Image | LargeFrame | None,
+    others: Sequence[Image | LargeFrame],
+    masks: FrameStack,
+    findings: _Findings,
 ) -> _Measurements:
     layout, n = _get_layout(masks.shape), len(clean.label)
     runs = (clean.start, clean.length, clean.cell)
@@ -340,7 +371,7 @@ def _measure_frame(
     touching = measure_contacts(runs, n, layout, face, clean.touching)
     intensity = np.zeros((n, 0))
     if image is not None:
-        intensity, not_finite = measure_intensities(flatten_image(image), runs, n)
+        intensity, not_finite = measure_intensities(read_slabs(image), runs, n)
         findings.not_finite += int(not_finite)
     channels = measure_channels(others, runs, n)
     return _Measurements._make((*measure_moments(runs, n, layout), touching, intensity, channels))

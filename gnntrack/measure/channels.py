@@ -7,17 +7,18 @@ are those of the channel that is tracked.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.frame_slabs import LargeFrame
 from gnntrack.measure.kernels import measure_intensities
 
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, Image, IntArray
 
-__all__ = ["INTENSITY_FEATURES", "flatten_image", "list_channel_columns", "measure_channels"]
+__all__ = ["INTENSITY_FEATURES", "list_channel_columns", "measure_channels", "read_slabs"]
 
 INTENSITY_FEATURES = ("intensity_mean", "intensity_std", "intensity_min", "intensity_max")
 """Columns from the images; they follow `SHAPE_ZSCORES`."""
@@ -41,12 +42,14 @@ def list_channel_columns(channels: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name}_{ending}" for ending in endings for name in INTENSITY_FEATURES)
 
 
-def measure_channels(images: Sequence[Image], runs: tuple[IntArray, IntArray, IntArray], n: int) -> FloatArray:
+def measure_channels(
+    images: Sequence[Image | LargeFrame], runs: tuple[IntArray, IntArray, IntArray], n: int
+) -> FloatArray:
     """Return the grey values of the cells of a frame in every channel.
 
     Parameters
     ----------
-    images : C arrays of (Y, X) or (Z, Y, X)
+    images : C arrays of (Y, X) or (Z, Y, X), or large frames
         The frame in each channel.
     runs : (start, length, cell), each (R,) int64
         The pixels of the cells 0 to n - 1.
@@ -58,11 +61,17 @@ def measure_channels(images: Sequence[Image], runs: tuple[IntArray, IntArray, In
     (n, 4 * C) float64
         Mean, standard deviation, minimum and maximum of each channel; 0 for a cell without a finite pixel.
     """
-    measured = [measure_intensities(flatten_image(image), runs, n)[0] for image in images]
+    measured = [measure_intensities(read_slabs(image), runs, n)[0] for image in images]
     return np.hstack(measured) if measured else np.zeros((n, 0))
 
 
-def flatten_image(image: Image) -> Image:
+def read_slabs(image: Image | LargeFrame) -> Iterator[tuple[int, Image]]:
+    """Yield the pixels of a frame in parts, each with the index of its first pixel: one part if it is an array."""
+    for first, slab in image.read_slabs() if isinstance(image, LargeFrame) else [(0, image)]:
+        yield first, _flatten(slab)
+
+
+def _flatten(image: Image) -> Image:
     """Return the pixels in one row, in a type that NumPy computes with."""
     dtype = image.dtype.newbyteorder("=")
     if dtype.kind == "b":

@@ -14,6 +14,8 @@ import numpy as np
 from gnntrack.masks.runs import expand_runs, split_runs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gnntrack.types import FloatArray, Image, IntArray
 
     RunArrays = tuple[IntArray, IntArray, IntArray]
@@ -87,13 +89,17 @@ def measure_contacts(
     return np.minimum(contact / outer, 1)
 
 
-def measure_intensities(flat: Image, runs: RunArrays, n: int) -> tuple[FloatArray, int]:
+def measure_intensities(slabs: Iterable[tuple[int, Image]], runs: RunArrays, n: int) -> tuple[FloatArray, int]:
     """Return intensities (n, 4) and the number of pixels that are not finite.
 
     The columns are mean, standard deviation, minimum and maximum of the finite pixels of each cell, 0 if it has none.
+    `slabs` are the pixels of the frame in one or several parts, whole image rows, each with the index of its first one.
     """
     start, length, cell = runs
-    parts = _describe_parts(flat, start, length)
+    parts = []
+    for first, flat in slabs:
+        own = slice(*np.searchsorted(start, [first, first + len(flat)]))
+        parts += _describe_parts(flat, start[own] - first, length[own])
     count, total, squares, low, high = np.concatenate([np.zeros((5, 0)), *parts], axis=1)
     pixels = np.maximum(_sum_by_cell(cell, count, n), 1)
     mean = _sum_by_cell(cell, total, n) / pixels

@@ -9,11 +9,10 @@ import numpy as np
 
 from gnntrack.cluster.tasks import task_path
 from gnntrack.io.ctc import write_mask
-from gnntrack.io.ctc_names import choose_digits
+from gnntrack.io.ctc_names import choose_digits, format_name
 from gnntrack.lineage.build import number_tracks
 from gnntrack.lineage.fusions import find_fusions
 from gnntrack.lineage.repair import repair_movie
-from gnntrack.masks.runs import decode_frame
 from gnntrack.movie import choose_cell_settings
 from gnntrack.provenance import Provenance
 from gnntrack.results import build_result
@@ -125,5 +124,5 @@ def write_masks(job: MaskTracking, index: int, work: Path, out: Path) -> None:
     out.mkdir()
     for frame in range(block.cells.n_frames):
         here = runs.frame(frame)
-        mask = decode_frame(runs.shape, runs.start[here], runs.length[here], label[runs.cell[here]])
-        write_mask(out, block.first + frame, digits, mask)
+        drawn = runs.start[here], runs.length[here], label[runs.cell[here]]
+        write_mask(out / format_name("mask", block.first + frame, digits=digits), runs.shape, drawn)
