@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.errors import ChannelError, FrameError
+from gnntrack.errors import ChannelError, FrameError, MissingDependencyError, SegmenterError
+from gnntrack.estimates import RATES, Workload, count_links, estimate_tracking, measure_speed, survey_images
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import iterate, open_frames
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect_movie"]
 
-_UNREAD = {"dtype": "unknown", "lowest": 0.0, "highest": 0.0, "time": None, "memory": None}
+_UNREAD = {"dtype": "unknown", "lowest": 0.0, "highest": 0.0, "tracking": {}}
+_SURVEYED = 1 << 24  # pixels of a frame that is segmented to estimate the cost of tracking images
 _LISTED = 20  # problems of one kind that are listed
 
 
@@ -60,9 +61,11 @@ def inspect_movie(
         Plain JSON values: kind (``"masks"``, ``"images"``, or ``"unknown"`` if frames are so large that their values
         are not read), frames, shape, spacing, unit, interval in seconds or None and whether it is that of the
         time stamps in the file names, names of the channels and of the one that is described, how this one was chosen
-        if it was not given, dtype, lowest and highest value, a list of problems, the estimated seconds and bytes of
-        tracking (None for images), and for masks the number of cells, those per frame (minimum, median, maximum), their
-        median diameter, empty frames, and of a result or ground truth the number of tracks and divisions, else None.
+        if it was not given, dtype, lowest and highest value, a list of problems, and ``tracking``: by way of tracking
+        the estimated ``time`` (seconds of one processor), ``memory`` and ``disk`` (bytes), of images with the segmenter
+        ``threshold``, and empty if that finds no cells or the frames are large. For masks also the number of cells,
+        those per frame (minimum, median, maximum), their median diameter, empty frames, and of a result or ground truth
+        the number of tracks and divisions, else None.
 
     Raises
     ------
@@ -198,13 +201,26 @@ def _inspect_images(stack: _TolerantStack, progress: Progress | None) -> dict[st
             f"{count_noun(len(broken), 'frame')} {choose_form(len(broken), 'holds', 'hold')} {problem}: "
             f"{_list_some(broken)}"
         )
-    return {**_get_values(stack), "time": None, "memory": None}
+    return {**_get_values(stack), "tracking": _survey_images(stack)}
+
+
+def _survey_images(stack: _TolerantStack) -> dict[str, dict[str, float]]:
+    """Return the estimated cost of tracking images without masks, empty if it is not known."""
+    if math.prod(stack.shape) > _SURVEYED:
+        return {}
+    try:
+        load, seconds = survey_images(stack)
+    except (FrameError, SegmenterError, MissingDependencyError):
+        return {}
+    if not load.cells:
+        return {}
+    speed = measure_speed()
+    found = estimate_tracking(load, "hungarian with images", speed=speed, segmenting=seconds * speed)
+    return {"threshold": found._asdict()}
 
 
 def _inspect_masks(stack: _TolerantStack, settings: Settings, progress: Progress | None) -> dict[str, Any]:
-    start = time.perf_counter()
     cells, runs, notes = measure_cells(stack, settings=settings.cells, progress=progress)
-    seconds = time.perf_counter() - start
     count = np.bincount(cells.frame, minlength=cells.n_frames)
     empty = np.flatnonzero(count == 0).tolist()
     problems = stack._problems
@@ -224,7 +240,7 @@ def _inspect_masks(stack: _TolerantStack, settings: Settings, progress: Progress
         "cells_per_frame": per_frame,
         "diameter": float(np.median(cells.feature("diameter"))) if len(cells) else 0.0,
         "empty_frames": empty,
-        **_estimate_cost(cells, len(runs), stack, seconds, settings),
+        "tracking": _estimate_cost(cells, len(runs), settings),
     }
 
 
@@ -243,16 +259,10 @@ def _get_values(stack: _TolerantStack) -> dict[str, Any]:
     return {"dtype": stack.dtype, "lowest": low, "highest": high}
 
 
-def _estimate_cost(
-    cells: Cells, runs: int, stack: _TolerantStack, seconds: float, settings: Settings
-) -> dict[str, float]:
-    """Estimate seconds and bytes of ``gnntrack track``, with rates measured on movies of 400 to 70 000 cells."""
-    links = len(cells) * settings.graph.max_neighbours * (1 + 0.5 * (settings.graph.max_gap - 1))
-    pixels = float(np.prod(stack.shape)) * len(stack)
-    return {
-        "time": 1.0 + seconds + 1e-8 * pixels + 2e-6 * runs + 2e-5 * links,
-        "memory": 300e6 + 60 * runs + 400 * links + 400 * len(cells) + 30 * float(np.prod(stack.shape)),
-    }
+def _estimate_cost(cells: Cells, runs: int, settings: Settings) -> dict[str, dict[str, float]]:
+    """Return the estimated cost of ``gnntrack track`` by way of tracking."""
+    load, speed = Workload.of(cells, count_links(cells, settings), runs), measure_speed()
+    return {way: estimate_tracking(load, way, speed=speed)._asdict() for way in RATES if way != "points"}
 
 
 def _list_some(numbers: list[int]) -> str:

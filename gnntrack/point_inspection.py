@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import FormatError, GnntrackWarning
+from gnntrack.estimates import Workload, count_links, estimate_tracking, measure_speed
 from gnntrack.io.geff_store import GeffStore, is_geff
 from gnntrack.io.point_files import POINT_FILES
 from gnntrack.io.points import LINKED_AGAIN
@@ -16,12 +17,13 @@ from gnntrack.io.result_folders import EXTRAS
 from gnntrack.lineage.families import count_divisions, find_gaps
 from gnntrack.loading import load
 from gnntrack.point_movie import open_points
+from gnntrack.point_recipes import choose_point_settings
 from gnntrack.results import find_point_result
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
-    from gnntrack.types import Lineage
+    from gnntrack.types import Cells, Lineage
 
 __all__ = ["holds_points", "inspect_points"]
 
@@ -56,7 +58,8 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
     -------
     dict
         Plain JSON values: kind, frames, shape, spacing, unit, interval, number of points, those per frame (minimum,
-        median, maximum), the median distance from the nearest point of the frame (None if no frame has two points),
+        median, maximum), the estimated cost of ``tracking`` as of `gnntrack.inspection.inspect_movie`, the median
+        distance from the nearest point of the frame (None if no frame has two points),
         the median radius or None, names of the features, and a list of problems. Of a result and a GEFF also the number
         of candidate links, or those of tracks, families, divisions, bridged gaps and interpolated points, the median
         frames of a track, the mean confidence of the links, and the method; these are None if there are no links.
@@ -95,9 +98,16 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
         "neighbour_distance": float(np.median(between)) if len(between) else None,
         "radius": float(np.median(cells.feature("diameter"))) / 2 if cells.has("size") else None,
         "features": list(cells.feature_names),
+        "tracking": {"points": _estimate_cost(cells, settings)},
         **linked,
         "problems": [problem for problem in problems if not problem.endswith(LINKED_AGAIN)],
     }
+
+
+def _estimate_cost(cells: Cells, settings: Settings) -> dict[str, float]:
+    """Return the estimated cost of ``gnntrack track --points``."""
+    load = Workload.of(cells, count_links(cells, choose_point_settings(settings)))
+    return estimate_tracking(load, "points", speed=measure_speed())._asdict()
 
 
 def _inspect_links(path: Path, problems: list[str]) -> dict[str, Any]:

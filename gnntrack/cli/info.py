@@ -28,7 +28,7 @@ __all__ = ["info"]
 @options.json_option
 @options.verbose_option
 def info(path: Path, settings: Settings, *, as_masks: bool | None, as_json: bool) -> None:
-    """Describe PATH: frames, size, units, channels, cells, problems, and the time and memory to track it.
+    """Describe PATH: frames, size, units, channels, cells, problems, and the time, memory and disk space to track it.
 
     Every frame is read. Masks are recognised by their values. PATH may also be a table of points, a .geff, or a
     TrackMate .xml; of a result and a .geff, tracks and divisions are counted.
@@ -75,6 +75,7 @@ def _describe_points(found: dict[str, Any], path: Path) -> list[tuple[str, objec
         ("radius", radius),
         *_describe_links(found, path),
         ("tracking", f"gnntrack track --points {given} -o OUT{again}"),
+        *[("", text) for _, text in _describe_costs(found["tracking"])],
         *(list_checks(extras) if (extras / "review.csv").is_file() else []),
     ]
 
@@ -129,9 +130,19 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
         ]
         if found["tracks"] is not None:
             rows += [("tracks", found["tracks"]), ("divisions", found["divisions"])]
-    if found["time"] is None:
+    if not found["tracking"]:
         remedy = "segment the images, then run info on the masks"
         if found["kind"] == "images" and holds_masks(path):
             remedy = "--masks reads the masks in this folder"
         return [*rows, ("tracking", f"depends on the cells; {remedy}")]
-    return [*rows, ("tracking", f"about {found['time']:.0f} s and {format_bytes(found['memory'])} on this machine")]
+    return [*rows, *_describe_costs(found["tracking"])]
+
+
+def _describe_costs(tracking: dict[str, dict[str, float]]) -> list[tuple[str, object]]:
+    """Return a row for the estimated cost of each way of tracking."""
+    rows: list[tuple[str, object]] = []
+    for number, (way, cost) in enumerate(tracking.items()):
+        memory, disk = format_bytes(cost["memory"]), format_bytes(cost["disk"])
+        text = f"about {cost['time']:.0f} s of one processor, {memory} of memory, {disk} of disk"
+        rows.append(("" if number else "tracking", f"{text} ({way})"))
+    return rows
