@@ -26,7 +26,7 @@ DOCS_STAMP := .venv/installed-docs
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench fuzz fuzz-guided kills install clean
+.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -65,6 +65,10 @@ bench: $(STAMP)
 # each command is killed at 20 random moments and run again; a quarter of an hour
 kills: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py
+
+# estimates of gnntrack info against runs of gnntrack track; half an hour
+estimates: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/estimates.py
 
 # COUNT=100000 before "make fuzz" reads as many damaged inputs
 COUNT ?= 20000

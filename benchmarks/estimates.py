@@ -4,7 +4,7 @@
 The movies are of every simulated kind with masks, volumes of cells, points of embryos, and real movies of the Cell
 Tracking Challenge. A short simulated movie is repeated side by side until it has the wanted number of cells, from a
 thousand to three hundred thousand. Each movie is tracked in a fresh process, in four ways: masks alone, masks with
-images by ``hungarian`` and by ``gnn``, and images alone.
+images by ``hungarian`` and by ``gnn``, and images that the segmenter ``threshold`` segments.
 
 ``--fit`` draws movies from seeds from 1000 on, and prints rates for ``gnntrack/estimates.py``; without it, seeds are
 below 1000, and real movies are added. Seconds are those of the processor, divided by the speed that is measured before
@@ -164,7 +164,7 @@ def list_runs(case: Case) -> Iterator[tuple[str, list[str], Workload, float]]:
         images = open_frames(case.images)
         surveyed, seconds = survey_images(images)
         if surveyed.cells:
-            yield "images alone", [str(case.images)], surveyed, seconds * measure_speed()
+            yield "threshold", [str(case.images)], surveyed, seconds * measure_speed()
 
 
 def _measure_case(case: Case, work: Path) -> Iterator[dict[str, Any]]:
@@ -174,7 +174,6 @@ def _measure_case(case: Case, work: Path) -> Iterator[dict[str, Any]]:
         if used is None:
             continue
         used["cpu_seconds"] *= speed
-        way = "hungarian with images" if way == "images alone" else way
         row = {"movie": case.name, "way": way, "segmenting": segmenting, "speed": round(speed, 3)}
         row |= {**load._asdict(), **used}
         row["estimate"] = estimate_tracking(load, way, segmenting=segmenting)._asdict()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.io.stack import Stack
-from gnntrack.masks.runs import draw_labels, join_frames
+from gnntrack.io.drawn_masks import draw_frames, select_frames
+from gnntrack.masks.runs import join_frames
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.merged_masks import find_merged_masks
 from gnntrack.plurals import count_noun
@@ -19,7 +19,7 @@ from gnntrack.types import Cells
 if TYPE_CHECKING:
     from gnntrack.graph.motion import Motion
     from gnntrack.measure.merged_masks import CutMask
-    from gnntrack.types import FrameStack, Image, IntArray, Runs
+    from gnntrack.types import FrameStack, IntArray, Runs
 
 __all__ = ["CutMovie", "cut_cells"]
 
@@ -91,16 +91,11 @@ def cut_cells(
     labels, listed = _label_pieces(cells, cuts)
     frames = sorted(labels)
 
-    def draw(frame: int) -> Image:
-        mask = draw_labels(runs, frame, cells.label, np.int64)
-        for pixels, label in labels[frame]:
-            mask.reshape(-1)[pixels] = label
-        return mask
-
-    seen = None if images is None else _select_frames(images.__getitem__, frames, cells)
-    others = {name: _select_frames(stack.__getitem__, frames, cells) for name, stack in (channels or {}).items()}
+    seen = None if images is None else select_frames(images, frames, cells)
+    others = {name: select_frames(stack, frames, cells) for name, stack in (channels or {}).items()}
     plain = CellSettings(neighbours=settings.neighbours)
-    again = measure_cells(_select_frames(draw, frames, cells), images=seen, settings=plain, channels=others)[:2]
+    drawn = draw_frames(cells, runs, frames, changes=labels)
+    again = measure_cells(drawn, images=seen, settings=plain, channels=others)[:2]
     _log.info("%s that hold several cells are cut: %s more", count_noun(len(cuts), "mask"), len(listed))
     cut, cut_runs = _replace_frames((cells, runs), again, frames)
     row = cells.row_of(cut.frame, cut.label)
@@ -123,12 +118,6 @@ def _label_pieces(
             new.append((piece, highest + 1 + len(new)))
             listed.append((frame, int(cells.label[cut.row]), new[-1][1]))
     return labels, listed
-
-
-def _select_frames(read: Callable[[int], Any], frames: list[int], cells: Cells) -> Stack:
-    """Return some frames of a movie."""
-    names = [f"frame {frame}" for frame in frames]
-    return Stack(lambda k: read(frames[k]), names, cells.shape, cells.spacing, cells.unit)
 
 
 def _replace_frames(before: tuple[Cells, Runs], again: tuple[Cells, Runs], frames: list[int]) -> tuple[Cells, Runs]:

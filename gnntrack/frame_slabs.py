@@ -22,6 +22,7 @@ __all__ = [
     "is_large",
     "limit_slabs",
     "list_slabs",
+    "project_frame",
     "read_planes",
     "read_sample",
 ]
@@ -105,6 +106,13 @@ def read_sample(stack: FrameStack, frame: int) -> Image:
     """Return a frame, or its middle slab if it is large."""
     slabs = list_slabs(stack)
     return np.asarray(stack[frame]) if len(slabs) == 1 else read_planes(stack, frame, slabs[len(slabs) // 2])
+
+
+def project_frame(stack: FrameStack, frame: int) -> Image:
+    """Return a frame as (Y, X), of a volume the maximum along z, which is read in slabs if it is large."""
+    if len(stack.shape) < 3:
+        return np.asarray(stack[frame])
+    return LargeFrame(stack, frame).max(axis=0)
 
 
 class LargeFrame:

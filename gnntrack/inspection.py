@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError, MissingDependencyError, SegmenterError
-from gnntrack.estimates import RATES, Workload, count_links, estimate_tracking, measure_speed, survey_images
+from gnntrack.estimates import Workload, count_links, estimate_tracking, measure_speed, survey_images
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import iterate, open_frames
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["inspect_movie"]
 
 _UNREAD = {"dtype": "unknown", "lowest": 0.0, "highest": 0.0, "tracking": {}}
+_MASK_WAYS = ("hungarian", "hungarian with images", "gnn with images")
 _SURVEYED = 1 << 24  # pixels of a frame that is segmented to estimate the cost of tracking images
 _LISTED = 20  # problems of one kind that are listed
 
@@ -215,7 +216,7 @@ def _survey_images(stack: _TolerantStack) -> dict[str, dict[str, float]]:
     if not load.cells:
         return {}
     speed = measure_speed()
-    found = estimate_tracking(load, "hungarian with images", speed=speed, segmenting=seconds * speed)
+    found = estimate_tracking(load, "threshold", speed=speed, segmenting=seconds * speed)
     return {"threshold": found._asdict()}
 
 
@@ -262,7 +263,7 @@ def _get_values(stack: _TolerantStack) -> dict[str, Any]:
 def _estimate_cost(cells: Cells, runs: int, settings: Settings) -> dict[str, dict[str, float]]:
     """Return the estimated cost of ``gnntrack track`` by way of tracking."""
     load, speed = Workload.of(cells, count_links(cells, settings), runs), measure_speed()
-    return {way: estimate_tracking(load, way, speed=speed)._asdict() for way in RATES if way != "points"}
+    return {way: estimate_tracking(load, way, speed=speed)._asdict() for way in _MASK_WAYS}
 
 
 def _list_some(numbers: list[int]) -> str:

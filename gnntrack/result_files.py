@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack import __version__
+from gnntrack.frame_slabs import project_frame
 from gnntrack.io.ctc import prepare_ctc
 from gnntrack.io.ctc_names import choose_digits
 from gnntrack.io.fingerprints import compute_fingerprint
@@ -27,7 +28,7 @@ from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import count_divisions
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
 from gnntrack.mask_repairs import collect_repairs
-from gnntrack.masks.runs import draw_labels
+from gnntrack.masks.runs import draw_topmost
 from gnntrack.results import MASK_KINDS, build_result
 from gnntrack.settings import Settings
 from gnntrack.stage_times import time_stage
@@ -231,8 +232,8 @@ def _draw_pictures(folder: Path, result: Result, images: FrameStack | None) -> N
 
     lineage = result.lineage
     frame = find_full_frame(lineage.cells)
-    labels = draw_labels(result.runs, frame, lineage.track, np.int64)
-    image = None if images is None else np.asarray(images[frame])
+    labels = draw_topmost(result.runs, frame, lineage.track)
+    image = None if images is None else project_frame(images, frame)
     save_picture(paint_overlay(image, labels, lineage, frame), folder / "overlay.png")
     save_picture(paint_lineage_tree(lineage), folder / "lineage.png")
 

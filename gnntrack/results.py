@@ -30,12 +30,12 @@ from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc import link_tracks, number_masks, read_ctc
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
+from gnntrack.io.drawn_masks import draw_frames, select_frames
 from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.result_folders import EXTRAS
-from gnntrack.io.stack import Stack
 from gnntrack.io.writers import CellMasks
 from gnntrack.json_files import read_json
-from gnntrack.masks.runs import draw_labels, flatten_runs, join_frames
+from gnntrack.masks.runs import flatten_runs, join_frames
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, Settings
 from gnntrack.types import MASK_KINDS, Cells, Lineage, MaskOrigins, Runs
@@ -233,9 +233,9 @@ def _measure_changed(
     """Return the cells with those of some frames measured again."""
     if not len(frames):
         return cells
-    masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), frames, cells)
-    seen = None if images is None else _select_frames(images.__getitem__, frames, cells)
-    others = {name: _select_frames(stack.__getitem__, frames, cells) for name, stack in channels.items()}
+    masks, numbers = draw_frames(cells, runs, frames.tolist()), frames.tolist()
+    seen = None if images is None else select_frames(images, numbers, cells)
+    others = {name: select_frames(stack, numbers, cells) for name, stack in channels.items()}
     again, _, _ = measure_cells(masks, images=seen, settings=CellSettings(), channels=others)
     rows = np.flatnonzero(np.isin(cells.frame, frames))  # both are sorted by frame and label
     position, features = cells.position.copy(), cells.features.copy()
@@ -244,12 +244,6 @@ def _measure_changed(
         if again.has(name):  # others, such as the motion, are not measured on a single frame
             features[rows, k] = again.feature(name)
     return replace(cells, position=position, features=features)
-
-
-def _select_frames(read: object, frames: IntArray, cells: Cells) -> FrameStack:
-    numbers = frames.tolist()
-    names = [f"frame {frame}" for frame in numbers]
-    return Stack(lambda k: read(numbers[k]), names, cells.shape, cells.spacing, cells.unit)  # type: ignore[operator]
 
 
 def _find_confidence(old: Lineage, cells: Cells, row: IntArray) -> FeatureArray:
@@ -366,7 +360,7 @@ def read_result(
     if stored is not None and images is None:
         return stored, runs
     cells = plain.cells
-    masks = _select_frames(lambda t: draw_labels(runs, t, cells.label, np.int64), np.arange(cells.n_frames), cells)
+    masks = draw_frames(cells, runs, range(cells.n_frames))
     measured, _, _ = measure_cells(masks, images=images, settings=CellSettings())
     if stored is None:
         return replace(plain, cells=measured), runs

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from gnntrack.frame_slabs import LargeFrame, limit_slabs, list_slabs, read_plane
 from gnntrack.io.frames import open_frames, open_masks
 from gnntrack.io.mask_checks import CheckOptions, check_masks
 from gnntrack.measure.cells import measure_cells
+from gnntrack.pipeline import simulate, track
 from gnntrack.settings import CellSettings
 
 SHAPE = (9, 20, 24)
@@ -104,3 +107,29 @@ def test_planes_of_every_source_are_read_without_the_others(volumes, tmp_path, k
     with limit_slabs(TWO_PLANES):
         parts = measure_cells(check_masks(broken, CheckOptions(split=True)), settings=CellSettings())
     expect_equal(parts, measure_cells(open_masks(masks), settings=CellSettings()))
+
+
+def list_files(folder):
+    """Return the content of the files of a result by name; JSON files have times."""
+    files = sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix != ".json")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("method", ["hungarian", "gnn"])
+def test_a_movie_is_tracked_in_slabs_as_in_whole_frames(tmp_path, method):
+    """With a missing mask, a merged one, an empty frame, and cells across slabs, whose frames are never whole."""
+    movie = simulate(frames=7, cells=8, shape=(12, 64, 64), diameter=9, seed=8)
+    masks, images = np.asarray(movie.masks).astype(np.uint16), np.asarray(movie.images)
+    kept = sorted(set.intersection(*(set(np.unique(mask).tolist()) for mask in masks)) - {0})
+    masks[2][masks[2] == kept[0]] = 0
+    masks[4][masks[4] == kept[1]] = kept[2]
+    masks[6] = 0
+    size: dict[str, Any] = {"spacing": (2.4, 1.0, 1.0), "method": method}
+    track(open_frames(images), open_masks(masks), out=tmp_path / "whole", **size)
+    with limit_slabs(8 * 2 * 64 * 64):
+        track(open_in_parts(images), open_in_parts(masks, masks=True), out=tmp_path / "parts", **size)
+    whole, parts = list_files(tmp_path / "whole"), list_files(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert [name for name in whole if whole[name] != parts[name]] == []
+    assert {"mask002.tif", "gnntrack/overlay.png"} <= whole.keys()
+    assert json.loads((tmp_path / "parts" / "gnntrack" / "summary.json").read_text())["counts"]["masks_filled"] > 0

@@ -25,6 +25,7 @@ __all__ = [
     "decode_frame",
     "decode_slabs",
     "draw_labels",
+    "draw_topmost",
     "encode_frame",
     "expand_runs",
     "find_shared_pixels",
@@ -187,6 +188,31 @@ def draw_labels(runs: Runs, frame: int, value: npt.NDArray[Any], dtype: npt.DTyp
     """
     here = runs.frame(frame)
     return decode_frame(runs.shape, runs.start[here], runs.length[here], value[runs.cell[here]], dtype)
+
+
+def draw_topmost(runs: Runs, frame: int, value: IntArray) -> IntArray:
+    """Return a frame as (Y, X), in which every cell has its value; of a volume, the first cell along z at each pixel.
+
+    Parameters
+    ----------
+    runs, frame, value
+        As of `draw_labels`.
+
+    Examples
+    --------
+    >>> runs = Runs([1, 0], [1, 5], [1, 2], [0, 2], (2, 2, 2))
+    >>> draw_topmost(runs, 0, np.array([7, 9])).tolist()
+    [[0, 9], [7, 7]]
+    """
+    here = runs.frame(frame)
+    height, width = runs.shape[-2:]
+    topmost = np.zeros((height, width), np.int64)
+    drawn = runs.start[here], runs.length[here], value[runs.cell[here]]
+    for _, slab in decode_slabs(runs.shape, *drawn, np.int64):
+        planes = slab.reshape(-1, height, width)
+        first = np.argmax(planes > 0, axis=0)
+        topmost = np.where(topmost > 0, topmost, np.take_along_axis(planes, first[None], 0)[0])
+    return topmost
 
 
 def expand_runs(start: IntArray, length: IntArray) -> IntArray:
