@@ -323,7 +323,10 @@ def _describe_units(lineage: Lineage) -> dict[str, Any]:
 
 
 def write_mask(
-    file: Path, shape: tuple[int, ...], runs: tuple[IntArray, IntArray, IntArray], units: Mapping[str, Any] | None = None
+    file: Path,
+    shape: tuple[int, ...],
+    runs: tuple[IntArray, IntArray, IntArray],
+    units: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the mask of a frame, plane by plane; a large one is also drawn in slabs.
 
@@ -481,9 +484,7 @@ def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:
     return label, parent
 
 
-def _list_mask_runs(
-    t: int, runs: Runs, fills: Runs | None, plan: Numbering
-) -> tuple[IntArray, IntArray, IntArray]:
+def _list_mask_runs(t: int, runs: Runs, fills: Runs | None, plan: Numbering) -> tuple[IntArray, IntArray, IntArray]:
     """Return start, length and label of the runs of a mask; later ones are on top."""
     above = runs.frame(t)
     start, length, value = runs.start[above], runs.length[above], plan.cell_value[runs.cell[above]]
