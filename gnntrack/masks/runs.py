@@ -200,7 +200,7 @@ def draw_topmost(runs: Runs, frame: int, value: IntArray) -> IntArray:
 
     Examples
     --------
-    >>> runs = Runs([1, 0], [1, 5], [1, 2], [0, 2], (2, 2, 2))
+    >>> runs = Runs([1, 0], [1, 6], [1, 2], [0, 2], (2, 2, 2))
     >>> draw_topmost(runs, 0, np.array([7, 9])).tolist()
     [[0, 9], [7, 7]]
     """
