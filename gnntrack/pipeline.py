@@ -52,10 +52,10 @@ __all__ = ["METHODS", "build_graph", "evaluate", "export", "segment", "simulate"
 _log = logging.getLogger(__name__)
 TRACKING = ("frames", "cells", "motion", "graph", "scores", "gnn", "solver", "repair", "points", "output")
 """Sections of the settings that `track` takes as keywords."""
-_SOURCES = (*POINT_OPTIONS, *DETECTOR_OPTIONS, "segmenter", "segmenter_options")
+SOURCES = (*POINT_OPTIONS, *DETECTOR_OPTIONS, "segmenter", "segmenter_options")
 
 
-@accept_options("frames", "cells", "motion", "graph", other=_SOURCES)
+@accept_options("frames", "cells", "motion", "graph", other=SOURCES)
 def build_graph(
     images: object = None,
     masks: object = None,
@@ -101,7 +101,7 @@ def build_graph(
     (52, 159, ('gap', 'distance', 'distance_radii'))
     """
     settings = settings or Settings()
-    points, reading = _take_points(masks, options)
+    points, reading = take_points(masks, options)
     if points is not None:
         refuse_for_points(settings)
         movie = open_points(points, images=images, settings=settings, progress=progress, **reading)
@@ -170,7 +170,7 @@ def _expect_kind(value: object, kind: type, source: str) -> None:
         raise InputError(msg)
 
 
-@accept_options(*TRACKING, other=_SOURCES)
+@accept_options(*TRACKING, other=SOURCES)
 def track(
     images: object = None,
     masks: object = None,
@@ -221,7 +221,7 @@ def track(
     >>> len(track(masks=movie.masks, max_gap=1, divisions=False).divisions)
     0
     """
-    points, reading = _take_points(masks, options)
+    points, reading = take_points(masks, options)
     run = RunRecord(images, masks, settings or Settings(), points=points)
     with record_warnings() as run.warnings, record_stages() as run.stages:
         if points is not None:
@@ -244,7 +244,7 @@ def track(
     return repaired.lineage.with_masks(own).with_repairs(collect_repairs(repaired))
 
 
-def _take_points(masks: object, options: dict[str, Any]) -> tuple[object, dict[str, Any]]:
+def take_points(masks: object, options: dict[str, Any]) -> tuple[object, dict[str, Any]]:
     """Take points, or a detector, and how they are read out of the options of a recipe; None without points."""
     detection = plan_detection(options)
     points, *values = (options.pop(name, None) for name in POINT_OPTIONS)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.jobs import CountJob, write_masks
+from dask import config
+from support.jobs import CountJob, make_fatal, write_masks
 
+import gnntrack
 from gnntrack.cluster import run_job, task_path
 from gnntrack.cluster.dask_runner import open_dask
 from gnntrack.cluster.runners import open_processes
 from gnntrack.cluster.shards import Shard
+from gnntrack.cluster.workers import Worker
 from gnntrack.errors import GnntrackWarning, InputError, OutputError
+from gnntrack.settings import Settings
+from gnntrack.windows.tracking import collect_result, plan_tracking
 
 WARNINGS = ["block 0 has 3 cells", "block 1 has 7 cells", "block 2 has 11 cells"]
+
+
+@pytest.fixture(scope="module")
+def dask():
+    """A runner on two workers of Dask."""
+    with open_dask("local", 2) as runner:
+        yield runner
 
 
 @pytest.fixture
@@ -109,34 +122,30 @@ def test_a_failed_task_keeps_the_finished_ones(job, whole, tmp_path):
 
 
 def test_processes_give_the_same_bytes_although_one_dies_twice(job, whole, tmp_path):
-    deaths = tmp_path / "deaths"
-    deaths.mkdir()
-    for k in range(2):
-        (deaths / str(k)).touch()
+    fatal = make_fatal(job, tmp_path / "deaths", deaths=2)
     with open_processes(2) as runner:
-        warned = run(CountJob(job.masks, deaths=deaths), tmp_path / "work", runner=runner)
+        warned = run(fatal, tmp_path / "work", runner=runner)
     assert read_files(tmp_path / "work") == whole
     assert warned == WARNINGS
-    assert list(deaths.iterdir()) == []
+    assert list(fatal.deaths.iterdir()) == []
 
 
-def test_dask_gives_the_same_bytes_although_a_worker_is_killed(job, whole, tmp_path):
-    deaths = tmp_path / "deaths"
-    deaths.mkdir()
-    (deaths / "0").touch()
-    with open_dask("local", 2) as runner:
-        warned = run(CountJob(job.masks, deaths=deaths), tmp_path / "work", runner=runner)
-        assert read_files(tmp_path / "work") == whole
-        assert warned == WARNINGS
-        assert list(deaths.iterdir()) == []
-        with pytest.raises(ZeroDivisionError, match="block 2 fails") as failure:
-            run_job(CountJob(job.masks, failing=2), tmp_path / "failed", runner=runner)
+def test_dask_gives_the_same_bytes_although_a_worker_is_killed(job, whole, dask, tmp_path):
+    fatal = make_fatal(job, tmp_path / "deaths", deaths=1)
+    warned = run(fatal, tmp_path / "work", runner=dask)
+    assert read_files(tmp_path / "work") == whole
+    assert warned == WARNINGS
+    assert list(fatal.deaths.iterdir()) == []
+
+
+def test_an_error_on_a_worker_of_dask_is_raised_here_with_its_task(job, dask, tmp_path):
+    with pytest.raises(ZeroDivisionError, match="block 2 fails") as failure:
+        run_job(CountJob(job.masks, failing=2), tmp_path / "failed", runner=dask)
     assert "in task 2 of stage 'windows'" in failure.value.__notes__[0]
 
 
 def test_a_scheduler_that_does_not_answer_is_named():
-    dask = pytest.importorskip("dask")
-    quick = dask.config.set({"distributed.comm.timeouts.connect": "200ms"})
+    quick = config.set({"distributed.comm.timeouts.connect": "200ms"})
     with quick, pytest.raises(InputError, match=r"127\.0\.0\.1:1: no Dask scheduler answers"), open_dask("127.0.0.1:1"):
         pass
 
@@ -180,10 +189,63 @@ def test_a_whole_run_does_not_begin_while_a_shard_runs(job, tmp_path):
 
 
 def test_a_process_that_dies_each_time_is_named_with_its_task(job, tmp_path):
-    deaths = tmp_path / "deaths"
-    deaths.mkdir()
-    for k in range(9):
-        (deaths / str(k)).touch()
+    fatal = make_fatal(job, tmp_path / "deaths", deaths=9)
     with open_processes(1) as runner, pytest.raises(OutputError, match="task 1 of stage 'windows' ended its process 3"):
-        run_job(CountJob(job.masks, deaths=deaths), tmp_path / "work", runner=runner)
-    assert len(list(deaths.iterdir())) == 6
+        run_job(fatal, tmp_path / "work", runner=runner)
+    assert len(list(fatal.deaths.iterdir())) == 6
+
+
+def test_a_killed_run_is_continued_and_gives_the_same_bytes(job, whole, tmp_path):
+    fatal = make_fatal(job, tmp_path / "deaths", deaths=1)
+    worker = Worker()
+    worker.send(run_job, fatal, tmp_path / "work")
+    with pytest.raises(EOFError):
+        worker.receive()
+    assert worker.find_end() == -signal.SIGKILL
+    assert list(tmp_path.rglob(".partial-*/begun"))
+    assert run(job, tmp_path / "work", resume=True) == WARNINGS
+    assert read_files(tmp_path / "work") == whole
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory):
+    """A job that tracks a movie in several windows, and its result in one piece."""
+    folder = tmp_path_factory.mktemp("tracking")
+    gnntrack.simulate(folder / "movie", frames=20, cells=10, shape=(90, 90), seed=1004)
+    images, masks = folder / "movie" / "01", folder / "movie" / "01_ERR_SEG"
+    gnntrack.track(images, masks, out=folder / "whole", pictures=False)
+    settings = Settings().replace(output__pictures=False)
+    plan = {"method": "hungarian", "solver": None, "settings": settings, "options": {}}
+    return plan_tracking(str(images), str(masks), **plan, most_cells=150, halo=4), read_result(folder / "whole")
+
+
+def read_result(folder):
+    """Return the content of the files of a result but for those that have times, or the proof of the solution."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("summary.json", ".zattrs")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_tracking_on_dask_with_a_killed_worker_gives_the_result_of_the_whole(tracking, dask, tmp_path):
+    job, whole = tracking
+    run(make_fatal(job, tmp_path / "deaths", deaths=1), tmp_path / "work", runner=dask)
+    assert job.count_tasks("windows", tmp_path / "work") > 2
+    collect_result(tmp_path / "work", tmp_path / "01_RES")
+    assert read_result(tmp_path / "01_RES") == whole
+
+
+def test_tracking_by_shards_gives_the_result_of_the_whole(tracking, tmp_path):
+    job, whole = tracking
+    assert run_job(job, tmp_path / "work", shard=Shard(1, 2)) is False
+    assert run_job(job, tmp_path / "work", shard=Shard(0, 2)) is False
+    assert run_job(job, tmp_path / "work", resume=True) is True
+    collect_result(tmp_path / "work", tmp_path / "01_RES")
+    assert read_result(tmp_path / "01_RES") == whole
+
+
+@pytest.mark.slow
+def test_tracking_in_processes_of_which_one_dies_gives_the_result_of_the_whole(tracking, tmp_path):
+    job, whole = tracking
+    with open_processes(2) as runner:
+        run(make_fatal(job, tmp_path / "deaths", deaths=1), tmp_path / "work", runner=runner)
+    collect_result(tmp_path / "work", tmp_path / "01_RES")
+    assert read_result(tmp_path / "01_RES") == whole

@@ -191,7 +191,7 @@ def test_the_scripts_of_the_cluster_page_track_every_position(world, tmp_path, m
     for name, text in programs.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    task, submission = (block.code for block in find_blocks("docs/cluster.md") if block.language == "bash")
+    task, submission, *_ = (block.code for block in find_blocks("docs/cluster.md") if block.language == "bash")
     (tmp_path / "track.sh").write_text(task)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     first = os.environ | {"SLURM_ARRAY_TASK_ID": "0", "PATH": environment["PATH"], "PYTHONPATH": str(ROOT)}

@@ -29,7 +29,7 @@ from gnntrack.errors import GnntrackError, GnntrackWarning
 from gnntrack.io.output_locks import hold_outputs
 from gnntrack.user_warnings import record_warnings
 
-__all__ = ["cli", "main"]
+__all__ = ["COMMANDS", "TYPED", "cli", "main"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ COMMANDS = {
     "demo": ("demo", "Simulate a movie, segment, track and evaluate it, and draw the result."),
     "info": ("info", "Describe a movie or a folder of masks, and list its problems."),
     "track": ("track", "Track a movie: from images and masks to a CTC result."),
+    "join": ("join", "Finish a tracking whose work was divided, and write its result."),
     "batch": ("batch", "Track all positions of an experiment, with one table of the results."),
     "segment": ("segment", "Segment the images of a movie into masks."),
     "segmenters": ("segment", "List the segmenters that are installed."),
@@ -65,7 +66,7 @@ COMMANDS = {
     "man": ("man", "Write the manual pages of all commands."),
 }
 
-_TYPED = "gnntrack.typed"
+TYPED = "gnntrack.typed"
 _ATTRIBUTES = {"import": "import_tracks"}  # a command whose name is a keyword of Python
 
 
@@ -93,7 +94,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the line, and keep what was typed for messages."""
-        ctx.meta[_TYPED] = list(args)
+        ctx.meta[TYPED] = list(args)
         return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -118,7 +119,7 @@ class Commands(click.Group):
             with _show_warnings(), record_warnings(), hold_outputs():
                 return super().invoke(ctx)
         except (click.MissingParameter, click.BadOptionUsage) as error:
-            line = complete_line(error, ctx.meta[_TYPED])
+            line = complete_line(error, ctx.meta[TYPED])
             if not line:
                 raise
             message = f"{error.format_message().rstrip('.')}; type, for example: {line}"

@@ -13,6 +13,7 @@ EXAMPLES = {
     "demo": "gnntrack demo",
     "info": "gnntrack info MOVIE.tif",
     "track": "gnntrack track IMAGES MASKS -o 01_RES",
+    "join": "gnntrack join WORK",
     "batch": "gnntrack batch EXPERIMENT -o RESULTS",
     "segment": "gnntrack segment IMAGES -o MASKS",
     "segmenters": "gnntrack segmenters",

@@ -7,7 +7,7 @@ import click
 __all__ = ["GroupedCommand", "group_options"]
 
 _FEW = 8  # options that need no groups
-_GROUPS = ("Input", "Movie", "Embryo", "Method", "Output", "Check", "Figures", "Page", "Settings", "Other")
+_GROUPS = ("Input", "Movie", "Embryo", "Method", "Output", "Check", "Figures", "Page", "Work", "Settings", "Other")
 _SECTIONS = {
     **dict.fromkeys(("frames", "cells"), "Input"),
     **dict.fromkeys(("motion", "graph", "scores", "gnn", "solver", "repair", "points", "train", "segmenter"), "Method"),
@@ -58,6 +58,7 @@ _PARAMETERS = {
     **dict.fromkeys(("frames", "tracks", "families", "colour_by", "fps", "video_size", "tails", "ids"), "Figures"),
     **dict.fromkeys(("crop", "along", "line_width", "projection", "most", "figure_size", "dpi"), "Figures"),
     **dict.fromkeys(("panels", "montage_width"), "Figures"),
+    **dict.fromkeys(("workers", "scheduler", "shard", "work", "sbatch"), "Work"),
     **dict.fromkeys(("config",), "Settings"),
     **dict.fromkeys(("check", "data", "results", "time_limit"), "Check"),
     **dict.fromkeys(("verbose",), "Other"),

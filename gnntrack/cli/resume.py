@@ -17,7 +17,7 @@ __all__ = ["describe_command", "list_finished", "resume_option"]
 
 Function = Callable[..., Any]
 _OUTPUTS = ("out", "edge_table", *FIGURES)
-_NOT_RECORDED = {"overwrite", "resume", "as_json"}
+_NOT_RECORDED = {"overwrite", "resume", "as_json", "workers", "scheduler", "shard", "work", "sbatch"}
 _MOST_CHANGES = 3  # that a message lists
 
 

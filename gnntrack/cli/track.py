@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gnntrack.cli import options
+from gnntrack.cli.cluster_options import cluster_options
 from gnntrack.cli.deterministic import deterministic_option
 from gnntrack.cli.display import Stopwatch, describe_cost, show_progress, show_rows
 from gnntrack.cli.help_groups import GroupedCommand
@@ -25,6 +26,7 @@ from gnntrack.cli.lineages import (
 from gnntrack.cli.resume import resume_option
 
 if TYPE_CHECKING:
+    from gnntrack.cluster.execution import Execution
     from gnntrack.settings import Settings
     from gnntrack.types import Lineage
 
@@ -72,7 +74,11 @@ TRACK_SETTINGS = (
 @deterministic_option
 @options.settings_options(*TRACK_SETTINGS)
 @options.overwrite_option
-@resume_option()
+@resume_option(
+    "Keep OUT if it is finished and made by the same command from the same inputs; else continue unfinished work.",
+    continues=True,
+)
+@cluster_options
 @options.verbose_option
 def track(
     images: Path | None,
@@ -94,6 +100,7 @@ def track(
     pattern in quotes, such as "FOLDER/*_cp_masks.png". A folder that holds both is given once. docs/inputs.md has more.
     """
     from gnntrack import pipeline
+    from gnntrack.cluster.execution import is_divided
     from gnntrack.io.output import try_output
 
     points = options.take_points(choices)
@@ -120,9 +127,12 @@ def track(
     if edge_table is not None:
         try_output(edge_table, overwrite=choices["overwrite"])
     watch = Stopwatch()
+    choices |= options.select_segmenter(segmenter, segmenter_options) | points
+    execution = choices.pop("execution")
+    if is_divided(out, execution):
+        _track_divided(images, masks, out, execution, settings=settings, edge_table=edge_table, **choices)
+        return
     with show_progress() as progress:
-        choices |= options.select_segmenter(segmenter, segmenter_options)
-        choices |= points
         lineage = pipeline.track(images, masks, out=out, settings=settings, progress=progress, **choices)
     if edge_table is not None:
         pipeline.export(lineage, edge_table, to="edges", overwrite=choices["overwrite"])
@@ -130,6 +140,40 @@ def track(
         show_rows([*describe_lineage(lineage), *describe_cost(watch), ("written", edge_table)])
     elif points:
         show_point_result(out, lineage, watch, edge_table)
+    else:
+        show_result(out, watch, edge_table)
+
+
+def _track_divided(
+    images: Path | None,
+    masks: Path | None,
+    out: Path | None,
+    execution: Execution,
+    *,
+    edge_table: Path | None,
+    **choices: Any,
+) -> None:
+    """Track a movie whose work is divided, and print the summary of its result, or what is left to do."""
+    from gnntrack import loading, pipeline
+    from gnntrack.cluster.execution import find_work_folder
+    from gnntrack.dividing import track_divided
+
+    watch = Stopwatch()
+    if out is None:
+        message = "work is divided for a result, and there is none; give -o OUT"
+        raise click.UsageError(message)
+    with show_progress() as progress:
+        finished = track_divided(images, masks, out=out, execution=execution, progress=progress, **choices)
+    if execution.shard is not None:
+        work = find_work_folder(out, execution)
+        rest = f"gnntrack join {shlex.quote(str(work))}"
+        left = f"all tasks are finished; {rest} writes {out}" if finished else f"other shards, then: {rest}"
+        show_rows([*describe_cost(watch), ("work", work), ("left", left)])
+        return
+    if edge_table is not None:
+        pipeline.export(loading.load(out), edge_table, to="edges", overwrite=choices["overwrite"])
+    if "points" in choices:
+        show_rows([*describe_cost(watch), ("written", out)])
     else:
         show_result(out, watch, edge_table)
 

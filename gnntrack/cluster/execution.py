@@ -17,7 +17,7 @@ from gnntrack.cluster.shards import Shard
 from gnntrack.cluster.tasks import Job
 from gnntrack.io.output_places import shorten_name
 
-__all__ = ["Execution", "execute_job", "open_work_folder"]
+__all__ = ["Execution", "execute_job", "find_work_folder", "is_divided", "open_work_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +86,32 @@ def open_work_folder(out: str | Path | None, execution: Execution) -> Iterator[P
     ...     work.relative_to(Path.cwd()).as_posix()
     'results/.work-01_RES'
     """
-    if execution.work is not None:
-        yield Path(execution.work).expanduser().absolute()
-        return
-    if out is None:
+    work = find_work_folder(out, execution)
+    if work is None:
         with tempfile.TemporaryDirectory(prefix="gnntrack-") as folder:
             yield Path(folder) / "work"
         return
-    target = Path(os.path.realpath(Path(out).expanduser()))
-    work = target.with_name(f".work-{shorten_name(target.name)}")
-    if not execution.resume and execution.shard is None and work.is_dir():
+    own = execution.work is None and execution.shard is None
+    if own and not execution.resume and work.is_dir():
         shutil.rmtree(work)
     yield work
-    if execution.shard is None:
+    if own:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def is_divided(out: str | Path | None, execution: Execution) -> bool:
+    """Return whether work is divided: as the user chose, or because there is work to resume."""
+    if any(each is not None for each in (execution.work, execution.workers, execution.scheduler, execution.shard)):
+        return True
+    work = find_work_folder(out, execution)
+    return execution.resume and work is not None and work.is_dir()
+
+
+def find_work_folder(out: str | Path | None, execution: Execution) -> Path | None:
+    """Return the work folder of an output; None if neither of the two was chosen."""
+    if execution.work is not None:
+        return execution.work.expanduser().absolute()
+    if out is None:
+        return None
+    target = Path(os.path.realpath(Path(out).expanduser()))
+    return target.with_name(f".work-{shorten_name(target.name)}")

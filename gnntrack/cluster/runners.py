@@ -21,9 +21,7 @@ __all__ = ["MOST_DEATHS", "ONE_THREAD", "Runner", "open_processes", "run_seriall
 
 MOST_DEATHS = 3
 """How often the process of a task may die before the job ends with an error."""
-ONE_THREAD = {
-    f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR", "VECLIB_MAXIMUM")
-}
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")}
 """Variables of the environment by which a worker uses one processor, so that N workers use N."""
 
 

@@ -1,4 +1,4 @@
-"""Scripts for SLURM: an array job of the shards of a command, and a job for what they leave."""
+"""Scripts for SLURM: an array job of the shards of a command, and a job for the rest."""
 
 from __future__ import annotations
 
@@ -20,27 +20,33 @@ _HEAD = """\
 """
 _SUBMIT = """\
 #!/bin/bash
-# The shards are submitted twice: the second time, they run the stages that need the results of all shards.
-# The last job does what is left, also after failures, and writes the result.
+# The shards are submitted several times: each time, they run the tasks that need the results of the time before.
+# The last job does the rest, also after failures, and writes the result.
 set -euo pipefail
 cd {folder}
-first=$(sbatch --parsable shards.sh)
-second=$(sbatch --parsable --dependency="afterany:${{first%%;*}}" shards.sh)
-sbatch --dependency="afterany:${{second%%;*}}" join.sh
+job=$(sbatch --parsable shards.sh)
+for _ in {passes}; do
+    job=$(sbatch --parsable --dependency="afterany:${{job%%;*}}" shards.sh)
+done
+sbatch --dependency="afterany:${{job%%;*}}" join.sh
 """
 
 
-def write_scripts(folder: Path, command: Sequence[str], *, shards: int, memory: int) -> None:
+def write_scripts(folder: Path, command: Sequence[str], *, final: Path, shards: int, passes: int, memory: int) -> None:
     """Write the scripts ``shards.sh``, ``join.sh`` and ``submit.sh``, which submits the others.
 
     Parameters
     ----------
     folder : Path
-        Folder of the scripts and of the logs of their jobs; it exists.
+        Folder to make, with the scripts, and later with the logs of their jobs.
     command : sequence of str
-        Arguments of gnntrack, with the work folder.
+        Arguments of gnntrack.
+    final : Path
+        Path that the folder has when the scripts are run.
     shards : int
         Number of tasks of the array job.
+    passes : int
+        Number of array jobs, one after the other: stages of the job that have many tasks.
     memory : int
         Memory of each job in MiB.
     """
@@ -54,6 +60,9 @@ def write_scripts(folder: Path, command: Sequence[str], *, shards: int, memory: 
         "shards.sh": "\n".join([*shard, f'{line} --shard "$SLURM_ARRAY_TASK_ID/{shards}"', ""]),
         "join.sh": "\n".join([*join, f"{line} --resume", ""]),
     }
+    again = " ".join(str(number) for number in range(2, passes + 1))
+    texts = {name: head + text for name, text in texts.items()}
+    texts["submit.sh"] = _SUBMIT.format(folder=shlex.quote(str(final)), passes=again)
+    folder.mkdir()
     for name, text in texts.items():
-        (folder / name).write_text(head + text, encoding="utf-8")
-    (folder / "submit.sh").write_text(_SUBMIT.format(folder=shlex.quote(str(folder.absolute()))), encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tifffile import imwrite
 
-from gnntrack.cluster import task_path
+from gnntrack.cluster import Job, task_path
 from gnntrack.io.manifests import describe_run
 from gnntrack.user_warnings import warn_user
 
@@ -31,15 +31,10 @@ def write_masks(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class CountJob:
-    """Counts the cells of blocks of frames.
-
-    ``deaths``: folder of one file per death that is left; a task that finds one kills its process. ``failing``: number
-    of the block whose task raises an error.
-    """
+    """Counts the cells of blocks of frames; the task of the block ``failing`` raises an error."""
 
     masks: Path
     gap: int = 1
-    deaths: Path | None = None
     failing: int | None = None
     stages: tuple[str, ...] = ("scales", "windows", "join")
 
@@ -61,11 +56,6 @@ class CountJob:
         if index == self.failing:
             msg = f"block {index} fails"
             raise ZeroDivisionError(msg)
-        if self.deaths is not None and index == 1:
-            for mark in sorted(self.deaths.iterdir())[:1]:
-                mark.unlink()
-                (out.parent / "begun").write_text("half")
-                os.kill(os.getpid(), signal.SIGKILL)
         stack = open_frames(self.masks)
         counts = [int(np.unique(stack[index * BLOCK + k]).size - 1) for k in range(BLOCK)]
         out.mkdir()
@@ -75,3 +65,38 @@ class CountJob:
     def run_join(self, index: int, work: Path, out: Path) -> None:
         shards = [task_path(work, "windows", k) / "counts.json" for k in range(FRAMES // BLOCK)]
         out.write_text(json.dumps([json.loads(shard.read_text()) for shard in shards]))
+
+
+@dataclass(frozen=True)
+class FatalJob:
+    """A job one of whose tasks kills its process with SIGKILL as often as there are files in a folder."""
+
+    inner: Job
+    deaths: Path
+    stage: str = "windows"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return self.inner.stages
+
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()
+
+    def count_tasks(self, stage: str, work: Path) -> int:
+        return self.inner.count_tasks(stage, work)
+
+    def run_task(self, stage: str, index: int, work: Path, out: Path) -> None:
+        if (stage, index) == (self.stage, 1):
+            for mark in sorted(self.deaths.iterdir())[:1]:
+                mark.unlink()
+                (out.parent / "begun").write_text("half")
+                os.kill(os.getpid(), signal.SIGKILL)
+        self.inner.run_task(stage, index, work, out)
+
+
+def make_fatal(job: Job, folder: Path, *, deaths: int) -> FatalJob:
+    """Return a job with a number of deaths; they are counted by files in a folder, which is made."""
+    folder.mkdir()
+    for number in range(deaths):
+        (folder / str(number)).touch()
+    return FatalJob(job, folder)

@@ -1,0 +1,172 @@
+"""The options that divide the work of 'gnntrack track', 'gnntrack join', and the scripts for SLURM."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import gnntrack
+from gnntrack.cli import cli
+from gnntrack.cluster.execution import Execution
+from gnntrack.dividing import track_divided
+from gnntrack.errors import InputError, OutputError
+
+SBATCH = """#!/bin/bash
+# stands for SLURM: notes what is submitted{run}
+echo "$@" >> log
+count=$(wc -l < log)
+echo "$count;cluster"
+"""
+RUN = """, and runs it
+script="${@: -1}"
+range=$(sed -n 's/^#SBATCH --array=//p' "$script")
+if [ -n "$range" ]; then
+    for task in $(seq "${range%-*}" "${range#*-}"); do SLURM_ARRAY_TASK_ID=$task bash "$script" >&2; done
+else
+    bash "$script" >&2
+fi"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with a movie and its result in one piece."""
+    folder = tmp_path_factory.mktemp("world")
+    gnntrack.simulate(folder / "movie", frames=8, cells=6, shape=(80, 80), seed=1005)
+    gnntrack.track(folder / "movie" / "01", folder / "movie" / "01_ERR_SEG", out=folder / "whole", pictures=False)
+    return folder
+
+
+@pytest.fixture
+def place(world, tmp_path, monkeypatch):
+    """An empty folder to work in, from which the movie is MOVIE."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MOVIE").symlink_to(world / "movie")
+    return tmp_path
+
+
+TRACK = "track MOVIE/01 MOVIE/01_ERR_SEG --no-pictures -o 01_RES"
+
+
+def run(line, *, code=0):
+    result = CliRunner().invoke(cli, shlex.split(line))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def read_masks(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_shards_and_join_give_the_result_of_the_whole(world, place):
+    shown = run(f"{TRACK} --work W --shard 0/2")
+    assert f"gnntrack join {place / 'W'}" in shown
+    assert not (place / "01_RES").exists()
+    (place / "elsewhere").mkdir()
+    os.chdir(place / "elsewhere")
+    run("join ../W")
+    assert read_masks(place / "01_RES") == read_masks(world / "whole")
+    assert (place / "W").is_dir()
+
+
+def test_shards_without_a_work_folder_leave_it_beside_the_result_until_they_are_joined(world, place):
+    run(f"{TRACK} --shard 0/1")
+    assert (place / ".work-01_RES").is_dir()
+    run(f"{TRACK} --resume")
+    assert not (place / ".work-01_RES").exists()
+    assert read_masks("01_RES") == read_masks(world / "whole")
+    assert "kept" in run(f"{TRACK} --resume --workers 1")
+
+
+def test_the_scripts_for_slurm_do_all_the_work(world, place, monkeypatch):
+    shown = run(f"{TRACK} --workers 2 --work W --sbatch JOBS")
+    assert "bash JOBS/submit.sh" in shown
+    submit_scripts(place, monkeypatch)
+    shards, first, *more, last = read_log(place)
+    assert (shards, first) == ("--parsable shards.sh", "--parsable --dependency=afterany:1 shards.sh")
+    assert (len(more), last) == (3, "--dependency=afterany:5 join.sh")
+    for task in (0, 1, 0, 1):
+        run(read_command("JOBS/shards.sh").replace("$SLURM_ARRAY_TASK_ID", str(task)))
+    assert not (place / "01_RES").exists()
+    run(read_command("JOBS/join.sh"))
+    assert read_masks("01_RES") == read_masks(world / "whole")
+
+
+@pytest.mark.slow
+def test_the_scripts_for_slurm_run(world, place, monkeypatch):
+    run(f"{TRACK} --workers 2 --sbatch JOBS")
+    submit_scripts(place, monkeypatch, run=RUN)
+    assert read_masks("01_RES") == read_masks(world / "whole")
+
+
+def submit_scripts(place, monkeypatch, run=""):
+    """Run the script that submits the others, with a program in the place of sbatch."""
+    (place / "sbatch").write_text(SBATCH.replace("{run}", run))
+    (place / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(gnntrack.__file__).parents[1]))
+    subprocess.run(["bash", "JOBS/submit.sh"], check=True, capture_output=True)
+
+
+def read_log(place):
+    return (place / "JOBS" / "log").read_text().splitlines()
+
+
+def read_command(script):
+    """Return the arguments of gnntrack in the last line of a script."""
+    return Path(script).read_text().splitlines()[-1].partition(" -m gnntrack ")[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--shard 2/2", "expected I/N with I from 0 to N - 1"),
+        ("--shard 0/2 --scheduler local", "omit one of the two"),
+        ("--shard 0/2 --sbatch JOBS", "omit one of the two"),
+    ],
+)
+def test_wrong_options_are_named(place, options, message):
+    assert message in run(f"{TRACK} {options}", code=2)
+
+
+def test_a_folder_that_holds_no_work_cannot_be_joined(place):
+    assert "it is not a work folder" in run("join MOVIE", code=2)
+    (place / "W").mkdir()
+    (place / "W" / ".command.json").write_text('{"folder": "/", "arguments": ["segment", "a"]}')
+    assert "it holds the work of 'segment', expected track" in run("join W", code=2)
+
+
+def test_resume_names_a_setting_that_has_changed(place):
+    run(f"{TRACK} --work W --shard 0/1")
+    message = run(f"{TRACK} --work W --resume --max-gap 3", code=2)
+    assert "graph.max_gap was 2, and is now 3" in message
+
+
+def test_what_other_processes_cannot_read_is_refused(place):
+    masks = np.zeros((2, 9, 9), np.uint8)
+    with pytest.raises(InputError, match="ndarray in place of a path"):
+        track_divided(masks=masks, out="01_RES", execution=Execution(workers=2))
+    with pytest.raises(OutputError, match="it is the source"):
+        track_divided(masks="MOVIE/01_ERR_SEG", out="MOVIE/01_ERR_SEG", execution=Execution(), overwrite=True)
+
+
+def test_points_are_tracked_by_shards(place):
+    cells = gnntrack.track("MOVIE/01", "MOVIE/01_ERR_SEG").to_pandas("cells")
+    columns = {"frame": "t", "y_um": "y", "x_um": "x"}
+    cells[[*columns]].rename(columns=columns).to_csv("points.csv", index=False)
+    track = "track --points points.csv --no-pictures"
+    run(f"{track} -o whole")
+    run(f"{track} -o parts --shard 0/2")
+    run(f"{track} -o parts --resume")
+    for name in ("points.csv", "tracks.csv"):
+        assert (place / "parts" / "gnntrack" / name).read_bytes() == (place / "whole" / "gnntrack" / name).read_bytes()
+
+
+def test_what_needs_the_whole_movie_is_refused(place):
+    assert "repair.margin needs all masks at once" in run(f"{TRACK} --margin 2 --workers 2", code=2)
+    assert "write masks with 'gnntrack segment'" in run("track MOVIE/01 -o 01_RES --workers 2", code=2)
