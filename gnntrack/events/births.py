@@ -229,11 +229,18 @@ def reverse_time(first: FirstSolution) -> FirstSolution:
         position=cells.position[order],
         features=features,
     )
-    source, target = row[graph.target], row[graph.source]
-    links = np.lexsort((target, source))
+    key = row[graph.target] * len(cells) + row[graph.source]
+    links = np.argsort(key)
+    key, names = key[links], ("gap", "residual")  # all that is read below
     reversed_graph = replace(
-        graph, cells=backwards, source=source[links], target=target[links], features=graph.features[links]
+        graph,
+        cells=backwards,
+        source=key // len(cells),
+        target=key % len(cells),
+        features=np.stack([graph.feature(name)[links] for name in names], axis=1),
+        feature_names=names,
     )
+    del key
     past, future = (np.where(each >= 0, row[each], -1)[order] for each in (first.future, first.past))
     moments = None if first.moments is None else first.moments[order]
     return FirstSolution(reversed_graph, past, future, first.value[links], moments)

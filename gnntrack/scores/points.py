@@ -16,8 +16,8 @@ long and as near to the border: false detections are short-lived, so that a long
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -316,6 +316,8 @@ class _GapMotion:
         Displacement until then.
     links : (M,) int64
         The links that may be predicted.
+    regressions : dict
+        Those that are known by the numbers of own steps before and after a link.
     """
 
     model: _PointModel
@@ -324,6 +326,7 @@ class _GapMotion:
     later: IntArray
     moved: FloatArray
     links: IntArray
+    regressions: dict[tuple[int, int], _Regression] = field(default_factory=dict)
 
     def predict(self, links: IntArray) -> _Prediction:
         """Return predictions of some links."""
@@ -335,7 +338,7 @@ class _GapMotion:
                 wanted = np.flatnonzero(use.select(back, ahead, exact=True))
                 if not len(wanted):
                     continue
-                regression = self.regressions(back, ahead)
+                regression = self.find_regression(back, ahead)
                 mean[wanted] = regression.predict(use.stack(wanted, back, ahead))
                 scale[wanted] = regression.scale * np.sqrt(use.steps[wanted])[:, None]
         return _Prediction(mean, scale)
@@ -349,16 +352,12 @@ class _GapMotion:
         found[rows] = self.model.field.average_around(self.moved, rows)
         return found
 
-    @cached_property
-    def regressions(self) -> Callable[[int, int], _Regression]:
+    def find_regression(self, back: int, ahead: int) -> _Regression:
         """Return the regression on a number of own steps before and after a link."""
-
-        @cache
-        def get(back: int, ahead: int) -> _Regression:
+        if (back, ahead) not in self.regressions:
             fitted = estimate_of_movie(f"motion{self.gap}.{back}.{ahead}", partial(self.fit, back, ahead))
-            return _Regression(*map(np.array, fitted))
-
-        return get
+            self.regressions[back, ahead] = _Regression(*map(np.array, fitted))
+        return self.regressions[back, ahead]
 
     @cached_property
     def known(self) -> IntArray:
