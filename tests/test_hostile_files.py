@@ -20,7 +20,8 @@ import pytest
 import zarr
 from numpy.lib import format as npy_format
 
-from gnntrack.errors import FrameError
+from gnntrack.batch.results import list_results
+from gnntrack.errors import FrameError, InputError
 from gnntrack.io.frames import open_frames
 
 
@@ -183,3 +184,10 @@ def test_chunks_of_zarr_are_checked_after_pickling_and_for_parts(tmp_path: Path)
     assert movie[0].max() == 80
     with pytest.raises(FrameError, match=r"frame 1: it cannot be read: the chunk 1\.2\.2 "):
         _ = movie[1]
+
+
+@pytest.mark.parametrize("name", ["../other", "/other", "a/../../other"])
+def test_the_table_of_a_batch_names_results_in_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "summary.csv").write_text(f"position\n{name}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"the position '{name}' is not in this folder"):
+        list_results([tmp_path])

@@ -156,6 +156,15 @@ class TestOverwrite:
         with pytest.raises(OutputError, match="which gnntrack did not write; choose another output"):
             check_output(tmp_path / "data", overwrite=True)
 
+    @pytest.mark.parametrize("name", ["mask001.tif", "gnntrack", "data"])
+    @pytest.mark.parametrize("to", ["file", "folder"])
+    def test_a_link_in_a_result_is_kept(self, tmp_path, name, to):
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "file").touch()
+        (make(tmp_path / "out") / name).symlink_to(tmp_path / to)
+        with pytest.raises(OutputError, match=rf"since it holds {name}( \(a link\))?, which gnntrack did not write"):
+            check_output(tmp_path / "out", overwrite=True)
+
     def test_a_folder_inside_a_ctc_result_is_kept(self, tmp_path):
         (make(tmp_path / "out") / "mask001.tif").mkdir()
         with pytest.raises(OutputError, match=r"holds mask001\.tif"):

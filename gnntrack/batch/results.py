@@ -61,6 +61,10 @@ def _list_batch(folder: Path) -> dict[str, Path | None]:
     except (ValueError, KeyError) as error:
         msg = f"{folder / _TABLE}: not the table of a batch; give the output of 'gnntrack batch', or the results in it"
         raise InputError(msg) from error
+    outside = next((name for name in names if Path(name).is_absolute() or ".." in Path(name).parts), None)
+    if outside is not None:
+        msg = f"{folder / _TABLE}: the position '{outside}' is not in this folder; give the output of 'gnntrack batch'"
+        raise InputError(msg)
     results = {name: folder / f"{name}{_ENDING}" for name in names}
     lost = [name for name, path in results.items() if not path.exists()]
     if lost:

@@ -136,12 +136,17 @@ def write_manifest(folder: Path) -> None:
 
 
 def _list_files(folder: Path) -> list[str]:
-    """Return all files below a folder, as paths relative to it, sorted; those of empty folders end in ``/``."""
+    """Return all files below a folder, as paths relative to it, sorted; those of empty folders end in ``/``.
+
+    Links, which gnntrack does not write, are not followed; they end in ``(a link)``.
+    """
     found = []
     for top, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != RECORDS]
         place = Path(top).relative_to(folder)
-        found += [(place / name).as_posix() for name in names]
+        links = {name for name in (*folders, *names) if Path(top, name).is_symlink()}
+        found += [f"{(place / name).as_posix()} (a link)" for name in links]
+        found += [(place / name).as_posix() for name in names if name not in links]
+        folders[:] = [name for name in folders if name != RECORDS]
         if not folders and not names and place != Path():
             found.append(f"{place.as_posix()}/")
     return sorted(found)
