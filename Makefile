@@ -22,11 +22,13 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STAMP := .venv/installed
 DOCS_STAMP := .venv/installed-docs
+TOOLS := .venv-tools/bin
+TOOLS_STAMP := .venv-tools/installed
 
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills install clean
+.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills audit sbom install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -82,6 +84,16 @@ SECONDS_EACH ?= 60
 fuzz-guided: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz_guided.py --seconds $(SECONDS_EACH)
 
+# known vulnerabilities of the installed packages; needs a network, and is no part of the tests for that reason
+audit: $(STAMP) $(TOOLS_STAMP)
+	@$(TOOLS)/pip-audit --skip-editable --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		|| { echo "pip-audit lists vulnerable packages above, or could not reach its database: it needs a network" >&2; exit 1; }
+
+# the installed packages with versions and licences, as a bill of materials (CycloneDX JSON)
+sbom: $(STAMP) $(TOOLS_STAMP)
+	@$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.cdx.json $(BIN)/python
+	@echo "the bill of materials is sbom.cdx.json"
+
 install: $(STAMP)
 
 # The stamp is newer than pyproject.toml as long as nothing has to be installed anew. torch comes first and by
@@ -95,9 +107,15 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps $(READERS)
 	@touch $@
 
+# tools that look at .venv from outside, so that they are not listed as a part of it
+$(TOOLS_STAMP):
+	@test -x $(TOOLS)/python || $(PYTHON) -m venv .venv-tools
+	@$(TOOLS)/python -m pip install --quiet pip-audit cyclonedx-bom
+	@touch $@
+
 $(DOCS_STAMP): $(STAMP)
 	@$(BIN)/python -m pip install --quiet -e ".[docs]"
 	@touch $@
 
 clean:
-	rm -rf .venv gnntrack-demo docs/_build
+	rm -rf .venv .venv-tools gnntrack-demo docs/_build sbom.cdx.json

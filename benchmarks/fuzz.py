@@ -72,9 +72,9 @@ def run_worker(name: str, seed: int, first: int, count: int, *, once: bool) -> N
 
 
 def _run_one(target: Target, name: str, seed: int, number: int, place: Path, *, once: bool) -> dict[str, Any]:
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     error = run_input(target, draw_mutations(name, seed, number), place)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start  # of all threads; other programs of the machine do not count
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     if once and error is not None:
         traceback.print_exception(error)
@@ -157,7 +157,8 @@ def format_table(record: dict[str, Any]) -> str:
         format_circumstances(record),
         "",
         "Mutations of small valid files; each must be read, or refused by an error that gnntrack raises on purpose, "
-        f"within {record['limits']['seconds']:g} s and {record['limits']['bytes'] / 1e9:g} GB.",
+        f"within {record['limits']['seconds']:g} s of processor time and {record['limits']['bytes'] / 1e9:g} GB. "
+        f"A process without an answer for {_PATIENCE:g} s is ended.",
         "",
         "| reader | inputs | other errors | slower | larger | no answer | dead process | slowest |",
         "|---|---|---|---|---|---|---|---|",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from gnntrack.errors import FrameError
+from gnntrack.errors import ChannelError, FrameError
 from gnntrack.inspection import inspect_movie
 from gnntrack.io.frames import open_frames
 from gnntrack.io.limits import MAX_FRAMES, MAX_INSPECTED_PIXELS
@@ -178,3 +179,30 @@ def test_movies_have_a_largest_number_of_frames(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((MAX_FRAMES + 1, 1, 1), np.uint8))
     with pytest.raises(FrameError, match="has 1000001 frames; expected at most 1000000"):
         open_frames(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([(256, 4, 20), (257, 4, 50_000_000), (257, 0, 16)], "has the tag 257 twice"),
+        ([(256, 4, 20), (257, 4, 16), (257, 4, 50_000_000)], "has the tag 257 twice"),
+        ([(256, 4, 20), (257, 9, 50_000_000)], "has the tag 257 of type 9, expected an unsigned number"),
+        ([(256, 4, 16), (257, 4, 16), (259, 3, 8), (322, 4, 65_536), (323, 4, 65_536)], "need 4294967296 bytes"),
+    ],
+)
+def test_tags_of_sizes_are_read_as_other_readers_do(tmp_path: Path, entries: list, message: str) -> None:
+    data = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    data += b"".join(struct.pack("<HHII", code, kind, 1, value) for code, kind, value in entries) + bytes(4)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(FrameError, match=message):
+        check_pages(tmp_path / "a.tif")
+
+
+def test_many_channels_take_no_quadratic_time(tmp_path: Path) -> None:
+    start = time.process_time()
+    with pytest.raises(ChannelError, match="it has 60000 channels"):
+        open_frames(np.zeros((1, 60_000, 1, 1), np.uint8), axes="tcyx")
+    assert time.process_time() - start < 3
+    vast = np.broadcast_to(np.uint8(0), (1, MAX_FRAMES + 1, 1, 1))
+    with pytest.raises(FrameError, match="it has 1000001 channels; expected at most 1000000"):
+        open_frames(vast, axes="tcyx")

@@ -10,6 +10,7 @@ import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError
 from gnntrack.io.channels import COLOURS, choose_channel, is_colour, is_grey, list_channels, name_channels
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.plurals import count_noun
 
 if TYPE_CHECKING:
@@ -181,10 +182,13 @@ def _check_axes(axes: str, shape: tuple[int, ...], file: object) -> None:
 
 
 def _check_sizes(axes: str, shape: tuple[int, ...], file: object) -> None:
-    """Raise if there is no frame or no pixel."""
+    """Raise if there is no frame or no pixel, or a vast number of channels."""
     for axis, length in zip(axes, shape, strict=True):
         if not length:
             msg = f"its shape is {shape}: it holds no {'frame' if axis == 't' else 'pixel'}; expected at least one"
+            raise FrameError(msg, file=file)
+        if axis in "cs" and length > MAX_FRAMES:
+            msg = f"its shape is {shape}: it has {count_noun(length, 'channel')}; expected at most {MAX_FRAMES}"
             raise FrameError(msg, file=file)
 
 

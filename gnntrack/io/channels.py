@@ -35,9 +35,11 @@ def name_channels(count: int, names: Sequence[str | None] = ()) -> tuple[str, ..
     """
     known = [str(name or "").strip() for name in names] if len(names) == count else [""] * count
     found: list[str] = []
+    taken: set[str] = set()
     for number, name in enumerate(known):
         named = name or f"channel{number}"
-        found.append(f"{named}_{number}" if named in found else named)
+        found.append(f"{named}_{number}" if named in taken else named)
+        taken.add(found[-1])
     return tuple(found)
 
 

@@ -35,7 +35,7 @@ MAX_INSPECTED_PIXELS = 1 << 29
 """Pixels of a frame whose values ``gnntrack info`` reads without ``--masks``: 1 GiB with 16 bits."""
 
 MAX_FRAMES = 1_000_000
-"""Frames of a movie, of a graph file, and of a track."""
+"""Frames of a movie, of a graph file, and of a track; channels of an image."""
 
 MAX_EMPTY_FRAMES = 100_000
 """Frames without points; more are a mistake in the numbers of the frames."""

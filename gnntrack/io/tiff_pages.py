@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +23,10 @@ CUT_SHORT = "was its copy or download cut short? Get the file again"
 _ORDERS = {b"II": "<", b"MM": ">"}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # codes of unsigned types
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _SUB_PAGES, _DEPTH = 256, 257, 258, 259, 277, 330, 32997
+_TILE_WIDTH, _TILE_LENGTH, _TILE_DEPTH = 322, 323, 32998
 _TABLES = {273, 279, 324, 325}  # offsets and byte counts of strips and tiles
-_CHECKED = {_WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _SUB_PAGES, _DEPTH} | _TABLES
+_CHECKED = {_WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _SUB_PAGES, _DEPTH, _TILE_WIDTH, _TILE_LENGTH, _TILE_DEPTH}
+_CHECKED |= _TABLES
 _PLAIN = {0, 1}  # without compression
 
 
@@ -143,12 +146,24 @@ def _read_page(file: BinaryIO, layout: _Layout, offset: int, size: int, name: st
     while len(data) < end + jump:
         data += file.read(end + jump - len(data))
     entries = struct.iter_unpack(layout.order + layout.tag, data[wide:end])
-    tags = {code: (kind, length, value) for code, kind, length, value in entries if code in _CHECKED}
+    tags: dict[int, tuple[int, int, bytes]] = {}
+    for code, kind, length, value in entries:
+        if code in _CHECKED:
+            _check_tag(code, kind, name, again=code in tags)
+            tags[code] = kind, length, value
     parts = max((tags[code][1] for code in _TABLES & tags.keys()), default=0)
     if parts > size:
         msg = f"{name} (from 0) has {parts} strips or tiles, the file has {size} bytes"
         raise FrameError(_describe_damage(msg))
     return _Page(tags, layout.unpack(layout.offset, data[end:]))
+
+
+def _check_tag(code: int, kind: int, name: str, *, again: bool) -> None:
+    """Raise if a tag is there again, or has a type that readers take in different ways."""
+    if again or kind not in _NUMBERS:
+        fault = "twice" if again else f"of type {kind}, expected an unsigned number"
+        msg = f"{name} (from 0) has the tag {code} {fault}"
+        raise FrameError(_describe_damage(msg))
 
 
 def _check_size(file: BinaryIO, layout: _Layout, page: _Page, size: int, name: str) -> None:
@@ -158,7 +173,8 @@ def _check_size(file: BinaryIO, layout: _Layout, page: _Page, size: int, name: s
         raise FrameError(_describe_damage(msg))
     shape = [_read_number(file, layout, page, code, default=1) for code in (_DEPTH, _LENGTH, _WIDTH, _SAMPLES)]
     bits = _read_number(file, layout, page, _BITS, default=1)
-    taken = shape[0] * shape[1] * shape[2] * shape[3] * max(bits // 8, 1)
+    tile = [_read_number(file, layout, page, code, default=0) for code in (_TILE_DEPTH, _TILE_LENGTH, _TILE_WIDTH)]
+    taken = max(math.prod(shape), max(tile[0], 1) * tile[1] * tile[2] * shape[3]) * max(bits // 8, 1)
     plain = _read_number(file, layout, page, _COMPRESSION, default=1) in _PLAIN
     if taken > FREE_BYTES + size * (8 if plain else MAX_EXPANSION):
         pixels = " x ".join(map(str, [each for each in shape[:3] if each != 1] or [1]))

@@ -189,7 +189,7 @@ class PointJob:
         """Return the motion of the stack in all frames."""
         store = self.open_store(work)
         names = ("same", "shift", "error")
-        parts = [np.load(task_path(work, "stack", k)) for k in range(len(self.list_windows(work)))]
+        parts = [np.load(task_path(work, "stack", k), allow_pickle=False) for k in range(len(self.list_windows(work)))]
         same, shift, error = (np.concatenate([part[name] for part in parts]) for name in names)
         steps = StackSteps(same, shift, error, float(parts[0]["apart"]))
         return find_stack(steps, tuple(store.about["spacing"]))
