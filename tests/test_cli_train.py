@@ -103,7 +103,6 @@ def test_simulated_movies_alone_will_do(calls: list[dict[str, Any]], tmp_path: P
         (["--simulated", "0"], "nothing to learn from"),
         (["a", "--simulated", "-1"], "-1"),
         (["a", "--resume", "--overwrite"], "give one of them"),
-        (["a", "--resume", "--from", "shipped"], "give one of them"),
         (["a", "--model", "transformer"], "linknet"),
         (["a", "--device", "tpu"], "cuda"),
         (["a", "--steps", "0"], "train.steps"),
@@ -177,8 +176,41 @@ def test_an_interrupt_before_the_first_step(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr("gnntrack.training.links.train", interrupt)
     assert run("a", "-o", tmp_path / "m", code=130).stderr == "Interrupted; no incomplete output is left.\n"
+    begun = run("a", "-o", tmp_path / "m", "--resume", code=130).stderr
+    assert "nothing to continue; the training starts from its beginning\nInterrupted; no incomplete" in begun
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "checkpoint.safetensors").write_bytes(b"")
     resumed = run("a", "-o", tmp_path / "m", "--resume", code=130)
     assert resumed.stderr == "stopped before the first step; continue with --resume\n"
+
+
+def test_the_same_line_continues_a_training_and_other_data_do_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def begin(_data: Any, run: TrainingRun, **_: Any) -> None:
+        with run.replace_folder():
+            (run.folder / "checkpoint.safetensors").write_bytes(b"")
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("gnntrack.training.links.train", begin)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "points.csv").write_text("t,y,x")
+    line = [tmp_path / "a", "-o", tmp_path / "m", "--from", "shipped"]
+    told = "stopped before the first step; continue with --resume\n"
+    assert run(*line, code=130).stderr == told
+    assert run(*line, "--resume", code=130).stderr == told
+    assert run(*line[:3], "--resume", code=130).stderr == told  # the start is in the checkpoint
+    assert "start was shipped, and is now" in run(*line[:3], "--from", "x", "--resume", code=2).stderr
+    (tmp_path / "a" / "points.csv").write_text("t,z,y,x")
+    assert "the content of a has changed; start again with --overwrite" in run(*line, "--resume", code=2).stderr
+
+
+def test_a_training_of_an_earlier_version_is_not_continued_from_other_weights(
+    calls: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "checkpoint.safetensors").write_bytes(b"")
+    assert "give one of them" in run("a", "-o", tmp_path / "m", "--resume", "--from", "shipped", code=2).stderr
 
 
 def test_an_interrupt_before_the_first_step_names_a_checkpoint_that_was_written(

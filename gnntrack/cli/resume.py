@@ -13,11 +13,12 @@ import click
 from gnntrack.cli.display import show_rows
 from gnntrack.cli.figure_options import FIGURES, FigureChoices
 
-__all__ = ["describe_command", "list_finished", "resume_option"]
+__all__ = ["describe_command", "list_finished", "resume_option", "resume_training"]
 
 Function = Callable[..., Any]
 _OUTPUTS = ("out", "edge_table", *FIGURES)
 _NOT_RECORDED = {"overwrite", "resume", "as_json", "workers", "scheduler", "shard", "work", "sbatch"}
+_TEXT_PATHS = ("data", "validation", "start")  # paths that are given as text, as the trainings take them
 _MOST_CHANGES = 3  # that a message lists
 
 
@@ -66,6 +67,69 @@ def resume_option(about: str = "", *, continues: bool = False) -> Callable[[Func
     return decorate
 
 
+def resume_training(command: Function) -> Function:
+    """Add ``--resume`` to a training; it comes last. Without a checkpoint the training starts from its beginning."""
+
+    @functools.wraps(command)
+    def run(*args: Any, resume: bool, **values: Any) -> Any:
+        from gnntrack.io.run_records import record_outputs
+
+        if resume and values["overwrite"]:
+            msg = "--resume continues with the folder, --overwrite removes it; give one of them"
+            raise click.UsageError(msg)
+        call = describe_command(click.get_current_context().command.name or "", values, strict=resume)
+        if resume and _can_begin(values["out"].expanduser()):
+            click.echo(f"{values['out']}: nothing to continue; the training starts from its beginning", err=True)
+            resume, values["overwrite"] = False, values["out"].expanduser().exists()
+        elif resume:
+            _refuse_changed_data(values["out"], call.run or {})
+        with record_outputs(call.run):
+            return command(*args, resume=resume, **values)
+
+    option = click.option("--resume", is_flag=True, help="Continue the interrupted training in --out.")
+    decorated: Function = option(run)
+    return decorated
+
+
+def _can_begin(folder: Path) -> bool:
+    """Return whether a folder of a model is missing, or of a training that was killed before its first checkpoint."""
+    from gnntrack.io.result_folders import find_foreign_file
+    from gnntrack.models.files import CHECKPOINT_FILE, MODEL_FILE
+
+    if not folder.is_dir():
+        return not folder.exists()
+    return find_foreign_file(folder) is None and not any(
+        (folder / name).exists() for name in (CHECKPOINT_FILE, MODEL_FILE)
+    )
+
+
+def _refuse_changed_data(out: Path, run: Mapping[str, Any]) -> None:
+    """Raise if the data or the start have changed since a training was begun; its checkpoint has the other settings.
+
+    Raises
+    ------
+    OutputError
+        If they have.
+    """
+    from gnntrack.errors import OutputError
+    from gnntrack.io.manifests import list_changes
+    from gnntrack.io.run_records import find_records
+
+    for before in find_records(out)[:1]:
+        old, new = (_select_data(each, start="start" in {*run["inputs"], *run["settings"]}) for each in (before, run))
+        changes = list_changes(old, new)
+        if changes:
+            listed = "; ".join(changes[:_MOST_CHANGES])
+            msg = f"{out}: a training with other data: {listed}; start again with --overwrite in place of --resume"
+            raise OutputError(msg)
+
+
+def _select_data(run: Mapping[str, Any], *, start: bool) -> dict[str, Any]:
+    """Return the inputs of a training and, if `start`, the model that it starts from, which may be omitted later."""
+    inputs = {name: each for name, each in run.get("inputs", {}).items() if start or name != "start"}
+    return {"inputs": inputs, "settings": {"start": run.get("settings", {}).get("start")} if start else {}}
+
+
 def describe_command(name: str, values: Mapping[str, Any], *, strict: bool = False) -> CommandCall:
     """Return the outputs and the description of a call: its paths are inputs, its other values are settings.
 
@@ -109,6 +173,8 @@ def _sort_value(key: str, value: Any, inputs: dict[str, Any], settings: dict[str
         inputs[key] = value
         if key == "result" and isinstance(value, Path):
             inputs |= _find_recorded_sources(value)
+    elif key in _TEXT_PATHS and value and (key != "start" or Path(value).expanduser().exists()):
+        inputs[key] = value
     elif isinstance(value, Settings):
         settings |= json.loads(value.to_json())
         _add_model(value.gnn.model, inputs)

@@ -17,7 +17,9 @@ from gnntrack.cli.examples import describe_example
 from gnntrack.cli.help_groups import GroupedCommand
 from gnntrack.cli.interrupts import defer_in_imports
 from gnntrack.cli.options import out_option, overwrite_option, settings_options, verbose_option
+from gnntrack.cli.resume import resume_training
 from gnntrack.gnn.networks import NETWORKS
+from gnntrack.io.run_records import find_records
 from gnntrack.json_files import read_json
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _FILES = {
 
 
 def add_run_options(command: Any) -> Any:
-    """Add ``--seed`` and ``--resume``."""
+    """Add ``--seed`` and ``--resume``; they come last."""
     seed = click.option(
         "--seed",
         type=click.IntRange(min=0),
@@ -46,8 +48,7 @@ def add_run_options(command: Any) -> Any:
         show_default=True,
         help="The same seed gives the same training.",
     )
-    resume = click.option("--resume", is_flag=True, help="Continue the interrupted training in --out.")
-    return seed(resume(command))
+    return seed(resume_training(command))
 
 
 @click.command(cls=GroupedCommand)
@@ -67,10 +68,10 @@ def add_run_options(command: Any) -> Any:
     multiple=True,
     help="Movies to validate on, repeatable; by default the last frames of each movie of DATA.",
 )
-@add_run_options
 @deterministic_option
 @settings_options("train.simulated", "train.simulated_kinds", "train.steps", "train.truth", "gnn.device")
 @overwrite_option
+@add_run_options
 @verbose_option
 def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tuple[str, ...], **options: Any) -> None:
     """Train a network on DATA: folders in the layout of the Cell Tracking Challenge, with a known lineage.
@@ -82,7 +83,7 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
     Ctrl-C stops, and --resume continues.
     """
     network, start = options.pop("network"), options.pop("start")
-    if options["resume"] and start:
+    if options["resume"] and start and not find_records(out):  # not known to be the start of this training
         msg = "--resume continues from a checkpoint, --from starts from other weights; give one of them"
         raise click.UsageError(msg)
     if not data and not settings.train.simulated:
@@ -107,9 +108,6 @@ def train(data: tuple[str, ...], out: Path, settings: Settings, validation: tupl
 @contextmanager
 def show_run(out: Path, *, resume: bool, overwrite: bool, **options: Any) -> Iterator[TrainingRun]:
     """Give a run whose progress is shown, and which Ctrl-C stops between two steps with exit code 130."""
-    if resume and overwrite:
-        msg = "--resume continues with the folder, --overwrite removes it; give one of them"
-        raise click.UsageError(msg)
     from gnntrack.models.files import CHECKPOINT_FILE
     from gnntrack.training.run import TrainingRun
 

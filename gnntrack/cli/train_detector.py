@@ -29,10 +29,10 @@ __all__ = ["train_detector"]
 @click.option("--diameter", type=float, metavar="PIXELS", help="Typical diameter of a cell; by default estimated.")
 @click.option("--simulated", type=int, metavar="N", help="Number of simulated images to train on as well.")
 @click.option("--simulated-axes", type=int, help="Axes of simulated images.  [default: 3]")
-@add_run_options
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @deterministic_option
 @overwrite_option
+@add_run_options
 @verbose_option
 def train_detector(
     data: tuple[str, ...], out: Path, detector: str, start: str | None, *, complete: bool, **options: Any

@@ -49,11 +49,11 @@ _SETTINGS = (
     multiple=True,
     help="Images to validate on, repeatable; by default a fraction of DATA, of movies the last frames.",
 )
-@add_run_options
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @deterministic_option
 @settings_options(*(f"train_segmenter.{name}" for name in _SETTINGS))
 @overwrite_option
+@add_run_options
 @verbose_option
 def train_segmenter(
     name: str,

@@ -17,7 +17,7 @@ from typing import Any
 from gnntrack.io.output_places import is_temporary, remove_path, shorten_name
 from gnntrack.io.result_folders import RECORDS, list_listed_files
 
-__all__ = ["find_record", "find_records", "note_output", "record_outputs", "write_record"]
+__all__ = ["find_record", "find_records", "note_begin", "note_output", "record_outputs", "write_record"]
 
 _KEPT = 2  # records of an output
 _run: ContextVar[Mapping[str, Any] | None] = ContextVar("run", default=None)
@@ -49,6 +49,14 @@ def note_output(place: Path, target: Path) -> None:
         return
     with suppress(OSError):
         write_record(target, {**run, "output": _describe_output(place)})
+
+
+def note_begin(target: Path) -> None:
+    """Record that an output that is made step by step, such as a model, is begun; without a run, nothing is done."""
+    run = _run.get()
+    if run is not None:
+        with suppress(OSError):
+            write_record(target, run)
 
 
 def write_record(target: Path, run: Mapping[str, Any]) -> None:

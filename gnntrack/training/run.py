@@ -16,6 +16,7 @@ from gnntrack.errors import ModelError
 from gnntrack.io.output import check_writable, claim_free_output
 from gnntrack.io.output_locks import Claim, claim_output, keep_claim
 from gnntrack.io.output_places import recover_output, remove_path, set_aside
+from gnntrack.io.run_records import note_begin
 from gnntrack.models.devices import find_device
 from gnntrack.models.files import CHECKPOINT_FILE
 from gnntrack.models.tensors import PARTIAL
@@ -168,6 +169,7 @@ class TrainingRun:
             return
         earlier = set_aside(target) if target.exists() else None
         target.mkdir()
+        note_begin(target)
         try:
             yield
         except BaseException:
