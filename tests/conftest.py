@@ -68,6 +68,14 @@ def _restore_loggers() -> None:
         logger.setLevel(level)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def quick_writing() -> Iterator[None]:
+    """Do not wait for the disk after each output, which takes longer than many tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def quick_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let recipes write an empty picture in place of each figure: rendering takes longer than a small training."""

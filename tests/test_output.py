@@ -469,3 +469,40 @@ def test_a_command_finds_out_at_its_start_that_it_may_not_write(tmp_path, monkey
     sources = {"build-graph": ["--masks", "missing"], "solve": ["missing.geff"]}[command]
     done = CliRunner().invoke(cli, [command, *sources, "-o", str(tmp_path / "out.geff")])
     assert (done.exit_code, "(Permission denied); choose an output where you may write" in done.stderr) == (2, True)
+
+
+def test_an_output_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
+    flushed, real = [], Path.rename
+
+    def flush(descriptor):
+        flushed.append(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+
+    def rename(self, target):
+        assert {Path(name).name for name in flushed} >= {"a.csv", "b.csv", "below"}
+        flushed.append("moved")
+        return real(self, target)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(Path, "rename", rename)
+    with fresh_output(tmp_path / "out", overwrite=False) as folder:
+        (folder / "below").mkdir(parents=True)
+        for name in ("a.csv", "below/b.csv"):
+            (folder / name).touch()
+    assert flushed[-2:] == ["moved", str(tmp_path)]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_disk_that_is_full_only_when_it_is_flushed_leaves_nothing(tmp_path, monkeypatch, folder):
+    def flush(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write():
+        with fresh_output(tmp_path / "out", overwrite=False) as place:
+            if folder:
+                place.mkdir()
+            (place / "a.csv" if folder else place).touch()
+
+    monkeypatch.setattr(os, "fsync", flush)
+    with pytest.raises(OutputError, match=r"out: it cannot be written \(No space left on device\)"):
+        write()
+    assert list(tmp_path.iterdir()) == []

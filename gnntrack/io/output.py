@@ -12,7 +12,14 @@ from pathlib import Path
 
 from gnntrack.errors import OutputError
 from gnntrack.io.output_locks import Claim, claim_output, hold_outputs, keep_claim
-from gnntrack.io.output_places import choose_temporary_path, move_output, recover_output, remove_path
+from gnntrack.io.output_places import (
+    choose_temporary_path,
+    flush_folder,
+    flush_path,
+    move_output,
+    recover_output,
+    remove_path,
+)
 from gnntrack.io.result_folders import find_foreign_file, write_manifest
 from gnntrack.io.run_records import note_output
 from gnntrack.setting_errors import check_bools
@@ -91,8 +98,10 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         # checked again, since another process may have written there while the body ran
         if check_output(path, overwrite=overwrite).is_file() and place.is_dir():
             raise OutputError(_describe_foreign_file(path))
+        flush_path(place)
         note_output(place, target)
         move_output(place, target)
+        flush_folder(target.parent)
     except BaseException as error:
         remove_path(place)
         told = explain_error(error, place, path)

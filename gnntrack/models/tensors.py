@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -140,7 +141,10 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            aside[name].write_bytes(content)
+            with aside[name].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # a power failure must not leave an empty file in the place of a good one
         _move_all(folder, list(aside.items()))
     except OSError as error:
         msg = f"{folder}: it cannot be written ({error.strerror or error}); its former files are unchanged"
