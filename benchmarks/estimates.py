@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tifffile
 from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
-from scipy.optimize import nnls
+from scipy.optimize import linprog
 
 from gnntrack.estimates import TERMS, Workload, count_links, estimate_tracking, measure_speed, survey_images
 from gnntrack.io.frames import open_frames, open_masks
@@ -45,7 +45,7 @@ KINDS = (*MOVIE_KINDS, "volumes", "points")
 REAL = ("Fluo-N2DL-HeLa/01", "PhC-C2DL-PSC/01", "Fluo-N2DH-SIM+/02", "Fluo-N3DH-CHO/01", "Fluo-N2DH-GOWT1/01")
 USED = {  # the terms on which a quantity depends
     "time": {"start", "frames", "pixels", "runs", "cells", "links"},
-    "memory": {"start", "pixels of a frame", "runs", "cells", "links"},
+    "memory": {"start", "pixels at once", "runs", "cells", "links"},
     "disk": {"start", "frames", "planes", "pixels", "runs", "cells"},
 }
 QUANTITIES = {"time": "cpu_seconds", "memory": "memory", "disk": "disk"}
@@ -235,11 +235,38 @@ def fit_rates(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
                 np.array([row["segmenting"] * row["frames"] for row in own]) if quantity == "time" else 0
             )
             used = np.array([name in USED[quantity] for name in TERMS]) & (terms > 0).any(axis=0)
-            size = np.maximum(terms.max(axis=0), 1)
-            relative = terms / size / np.maximum(taken, 1e-9)[:, None] * used
-            rates = nnls(relative, np.ones(len(own)))[0] / size
+            least = 0.2 * np.array([row[column] for row in own])
+            relative = terms / np.maximum(taken, least)[:, None] * used
+            size = np.where(used, relative.max(axis=0), 1)
+            rates = _fit(relative / size) / size
             fitted.setdefault(way, {})[quantity] = [float(f"{rate:.2g}") for rate in rates]
     return fitted
+
+
+def _fit(relative: np.ndarray) -> np.ndarray:
+    """Return rates for which the largest factor between estimate and measurement is nearly as small as it can be.
+
+    Among them, those with the smallest sum of relative errors. `relative` (runs, terms) are counts / measurement.
+    """
+    runs, terms = relative.shape
+    low, high = 1.0, 64.0
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        found = linprog(
+            np.zeros(terms), np.vstack([relative, -relative]), np.repeat([middle, -1 / middle], runs), method="highs"
+        )
+        low, high = (low, middle) if found.status == 0 else (middle, high)
+    wide = 1.1 * high
+    own, error = np.eye(runs), np.zeros((runs, runs))
+    bounds = np.vstack(
+        [
+            np.hstack([part, rest])
+            for part, rest in ((relative, error), (-relative, error), (relative, -own), (-relative, -own))
+        ]
+    )
+    limits = np.repeat([wide, -1 / wide, 1, -1], runs)
+    rates: np.ndarray = linprog(np.repeat([0, 1], [terms, runs]), bounds, limits, method="highs").x[:terms]
+    return rates
 
 
 def _get_load(row: dict[str, Any]) -> Workload:

@@ -14,21 +14,27 @@ if TYPE_CHECKING:
     from gnntrack.types import Image
 
 __all__ = [
+    "SAMPLE_VOXELS",
     "SLAB_BYTES",
     "LargeFrame",
     "can_read_planes",
+    "cut_middle",
     "cut_slabs",
     "get_thickness",
     "is_large",
     "limit_slabs",
     "list_slabs",
     "project_frame",
+    "read_middle",
     "read_planes",
     "read_sample",
 ]
 
-SLAB_BYTES = 1 << 28
+SLAB_BYTES = 1 << 27
 """Bytes of the planes of a volume that are read at once, if a pixel has 8; larger volumes are read in slabs."""
+
+SAMPLE_VOXELS = 4_000_000
+"""Voxels of the middle of a frame from which the size of cells is estimated."""
 
 _PIXEL = 8  # bytes of a pixel at most
 _limits = [SLAB_BYTES]
@@ -115,6 +121,30 @@ def project_frame(stack: FrameStack, frame: int) -> Image:
     return LargeFrame(stack, frame).max(axis=0)
 
 
+def cut_middle(shape: tuple[int, ...], most: int) -> tuple[slice, ...]:
+    """Return the middle of a frame along y and x, of about so many pixels at most.
+
+    Examples
+    --------
+    >>> cut_middle((5, 20, 20), 500)
+    (slice(0, 5, None), slice(5, 15, None), slice(5, 15, None))
+    """
+    share = min(1.0, (most / max(math.prod(shape), 1)) ** 0.5)
+    parts = [slice(0, n) for n in shape[:-2]]
+    for n in shape[-2:]:
+        kept = max(1, int(n * share))
+        parts.append(slice((n - kept) // 2, (n - kept) // 2 + kept))
+    return tuple(parts)
+
+
+def read_middle(stack: FrameStack, frame: int, most: int = SAMPLE_VOXELS) -> Image:
+    """Return a frame, or the middle along y and x of a large one, of about so many voxels at most."""
+    if not is_large(stack):
+        return np.asarray(stack[frame])
+    _, *window = cut_middle(tuple(stack.shape), most)
+    return np.concatenate([slab[:, *window] for _, slab in LargeFrame(stack, frame).read_slabs()])
+
+
 class LargeFrame:
     """A volume that is read in slabs, each time that its values are needed.
 
@@ -135,6 +165,10 @@ class LargeFrame:
         plane = math.prod(self.shape[1:])
         for planes in list_slabs(self._stack):
             yield planes.start * plane, read_planes(self._stack, self._frame, planes)
+
+    def read_middle(self, most: int) -> Image:
+        """Return the middle along y and x, of about so many voxels at most."""
+        return read_middle(self._stack, self._frame, most)
 
     def max(self, axis: int) -> Image:
         """Return the maximum along the first axis, 0."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from gnntrack.errors import ChannelError, FrameError, MissingDependencyError, SegmenterError
 from gnntrack.estimates import Workload, count_links, estimate_tracking, measure_speed, survey_images
+from gnntrack.frame_slabs import can_read_planes, get_thickness, read_planes
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
 from gnntrack.io.frames import iterate, open_frames
@@ -26,6 +27,8 @@ from gnntrack.results import find_result
 from gnntrack.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gnntrack.types import Cells, FrameStack, Image, Progress
 
 __all__ = ["inspect_movie"]
@@ -128,17 +131,27 @@ class _TolerantStack:
         self.spacing, self.unit, self.names, self.shape = frames.spacing, frames.unit, frames.names, frames.shape
         self.dtype = "unknown"
         self.range = (np.inf, -np.inf)
+        self.thickness = get_thickness(frames)
+        self.read_part = self.read_planes if can_read_planes(frames) else None
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def __getitem__(self, frame: int, /) -> Image:
+        return self._read(lambda: self._frames[frame], self.shape)
+
+    def read_planes(self, frame: int, planes: slice) -> Image:
+        """Return some planes of a frame."""
+        shape = (len(range(self.shape[0])[planes]), *self.shape[1:])
+        return self._read(lambda: read_planes(self._frames, frame, planes), shape)
+
+    def _read(self, read: Callable[[], Image], shape: tuple[int, ...]) -> Image:
         try:
-            image = self._frames[frame]
+            image = read()
         except FrameError as error:
             if str(error) not in self._problems:
                 self._problems.append(str(error))
-            return np.zeros(self.shape, np.uint8)
+            return np.zeros(shape, np.uint8)
         self.dtype = str(image.dtype)
         finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image
         if finite.size:

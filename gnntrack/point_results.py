@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnntrack.errors import InputError, OutputError
+from gnntrack.frame_slabs import project_frame
 from gnntrack.io.exchange_tables import collect_points
 from gnntrack.io.geff import write_lineage
 from gnntrack.io.output import fresh_output
@@ -185,7 +186,6 @@ def _draw_pictures(folder: Path, lineage: Lineage, images: FrameStack | None) ->
         radius = cells.feature("diameter")[rows, None].astype(np.float64) / 2
         numbers = draw_balls(cells.position[rows][:, -2:] / sizes, radius / sizes, (height, width))
         labels = np.append(0, lineage.track[rows])[numbers]
-        image = None if images is None else np.asarray(images[frame])
-        flat = image.max(axis=0) if image is not None and image.ndim == 3 else image
+        flat = None if images is None else project_frame(images, frame)
         save_picture(paint_overlay(flat, labels, lineage, frame), folder / "overlay.png")
     save_picture(paint_lineage_tree(lineage), folder / "lineage.png")

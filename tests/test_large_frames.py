@@ -15,8 +15,11 @@ from gnntrack.frame_slabs import LargeFrame, limit_slabs, list_slabs, read_plane
 from gnntrack.io.frames import open_frames, open_masks
 from gnntrack.io.mask_checks import CheckOptions, check_masks
 from gnntrack.measure.cells import measure_cells
+from gnntrack.movie_recipes import detect
 from gnntrack.pipeline import simulate, track
-from gnntrack.settings import CellSettings
+from gnntrack.point_movie import open_points
+from gnntrack.settings import CellSettings, EmbryoSettings, Settings
+from gnntrack.simulate.embryo import simulate_embryo
 
 SHAPE = (9, 20, 24)
 TWO_PLANES = 8 * 2 * SHAPE[1] * SHAPE[2]
@@ -133,3 +136,20 @@ def test_a_movie_is_tracked_in_slabs_as_in_whole_frames(tmp_path, method):
     assert [name for name in whole if whole[name] != parts[name]] == []
     assert {"mask002.tif", "gnntrack/overlay.png"} <= whole.keys()
     assert json.loads((tmp_path / "parts" / "gnntrack" / "summary.json").read_text())["counts"]["masks_filled"] > 0
+
+
+@pytest.mark.parametrize("detector", ["dog", "heatmap"])
+def test_cells_are_detected_in_slabs_as_in_whole_volumes(detector):
+    """With cells across slabs and a depth that is not a multiple of the blocks of the grid."""
+    embryo = simulate_embryo(settings=EmbryoSettings(frames=2, shape=(19, 80, 80), cells=30, spacing=(1.0, 0.4, 0.4)))
+    images = np.stack([np.asarray(embryo.images[t]) for t in range(2)])
+    whole = detect(open_frames(images, spacing=(1.0, 0.4, 0.4)), detector=detector)
+    parts = replace(open_in_parts(images), spacing=(1.0, 0.4, 0.4), unit="um")
+    with limit_slabs(8 * 3 * 80 * 80):
+        found = detect(parts, detector=detector)
+        again = open_points(found, images=parts, settings=Settings())
+    assert len(whole) > 20
+    np.testing.assert_array_equal(found.to_numpy(), whole.to_numpy())
+    known = open_points(found, images=open_frames(images, spacing=(1.0, 0.4, 0.4)), settings=Settings())
+    np.testing.assert_array_equal(again.cells.features, known.cells.features)
+    np.testing.assert_array_equal(again.moments, known.moments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.errors import OutputError
+from gnntrack.frame_slabs import list_slabs, read_planes
 
 if TYPE_CHECKING:
     from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
@@ -17,13 +19,15 @@ __all__ = ["write_omezarr"]
 
 _QUANTILES = (0.0, 0.001, 0.01, 0.1, 0.9, 0.99, 0.999, 1.0)
 _GREYS = 1 << 16
+_CHUNK = 1 << 24  # voxels of a chunk
 _UNIT = {"um": "micrometer", "pixel": "pixel"}
 
 
 def write_omezarr(movie: FrameStack, path: str | Path, *, progress: Progress | None = None) -> None:
     """Write a movie as a zarr group with the array ``0``.
 
-    The array is (T, [Z], Y, X) uint16 with a chunk per frame, compressed by blosc (zstd, level 1, bits shuffled). The
+    The array is (T, [Z], Y, X) uint16 with a chunk per frame, or several of some planes of a large volume, compressed
+    by blosc (zstd, level 1, bits shuffled). The
     attributes of the group are those of OME-Zarr 0.5, and ``image_statistics.quantiles`` with some quantiles of all
     grey values, which readers of the competition use to scale them.
 
@@ -63,21 +67,32 @@ def write_omezarr(movie: FrameStack, path: str | Path, *, progress: Progress | N
         array: Any = group.create_array(
             "0",
             shape=(len(movie), *movie.shape),
-            chunks=(1, *movie.shape),
+            chunks=_choose_chunks(movie.shape),
             dtype="uint16",
             compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=2),
             dimension_names=names,
         )
         for t in range(len(movie)):
-            frame = np.asarray(movie[t])
-            if frame.dtype != np.uint16:
-                msg = f"{path}: frame {t} is {frame.dtype}; expected uint16"
-                raise OutputError(msg)
-            array[t] = frame
-            counts += np.bincount(frame.ravel(), minlength=_GREYS)
+            for planes in list_slabs(movie):
+                part = read_planes(movie, t, planes)
+                if part.dtype != np.uint16:
+                    msg = f"{path}: frame {t} is {part.dtype}; expected uint16"
+                    raise OutputError(msg)
+                array[t, planes] = part
+                counts += np.bincount(part.ravel(), minlength=_GREYS)
             if progress is not None:
                 progress("write volumes", t + 1, len(movie))
         group.attrs.update(_describe_movie(movie, names, Path(path).stem) | _describe_greys(counts))
+
+
+def _choose_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the chunks of a movie: a frame, or some planes of a large volume.
+
+    >>> _choose_chunks((64, 256, 256)), _choose_chunks((512, 1024, 1024))
+    ((1, 64, 256, 256), (1, 16, 1024, 1024))
+    """
+    planes = shape[0] if len(shape) < 3 else max(1, _CHUNK // math.prod(shape[1:]))
+    return (1, min(shape[0], planes), *shape[1:])
 
 
 def _describe_movie(movie: FrameStack, names: tuple[str, ...], name: str) -> dict[str, Any]:

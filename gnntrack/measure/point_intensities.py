@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gnntrack.compiled import compile_function
 from gnntrack.errors import FrameError
+from gnntrack.frame_slabs import is_large, list_slabs, read_planes
 from gnntrack.measure.cells import INTENSITY_FEATURES, INTENSITY_ZSCORES, compute_zscores
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
 
-__all__ = ["measure_balls", "read_volumes"]
+__all__ = ["Volume", "measure_balls", "read_volumes"]
 
 _SHELL = 1.6  # outer radius of the shell, in radii
 
@@ -41,7 +42,7 @@ def measure_balls(
     pixel: FloatArray,
     reach: FloatArray,
     *,
-    measure_more: Callable[[slice, npt.NDArray[np.float32]], None] | None = None,
+    measure_more: Callable[[IntArray, Volume], None] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, tuple[FloatArray, str]]:
     """Measure the images around points, frame by frame.
@@ -57,7 +58,7 @@ def measure_balls(
     reach : (N, D) float64
         Radius of each point in voxels along each axis.
     measure_more : callable, optional
-        Called with the rows of the points of each frame and its image (Z, Y, X), so that it is read only once.
+        Called with the rows of some points and the volume around them, so that it is read only once.
     progress : Progress, optional
         Called after each frame.
 
@@ -85,8 +86,10 @@ def measure_balls(
     deep[0][:, 3 - ndim :], deep[1][:, 3 - ndim :] = pixel, np.maximum(reach, 0.5)
     offsets = np.searchsorted(frame, np.arange(len(images) + 1))
     sums = np.zeros((len(pixel), len(INTENSITY_FEATURES) + 1))
-    for rows, volume in read_volumes(images, frame, progress=progress):
-        _sum_balls(volume, deep[0][rows], deep[1][rows], _SHELL, sums[rows])
+    for rows, volume in read_volumes(images, frame, *deep, progress=progress):
+        out = np.empty((len(rows), sums.shape[1]))
+        _sum_balls(*volume, deep[0][rows], deep[1][rows], _SHELL, out)
+        sums[rows] = out
         if measure_more is not None:
             measure_more(rows, volume)
     found = {name: (sums[:, k], "grey") for k, name in enumerate(INTENSITY_FEATURES)}
@@ -95,15 +98,28 @@ def measure_balls(
     return found | {name: (zscores[:, k], "") for k, name in enumerate(INTENSITY_ZSCORES)}
 
 
+class Volume(NamedTuple):
+    """Planes of a frame."""
+
+    values: npt.NDArray[np.float32]
+    """(Z, Y, X)."""
+    first: int
+    """Number of the first of these planes."""
+    depth: int
+    """Planes of the whole frame."""
+
+
 def read_volumes(
-    images: FrameStack, frame: IntArray, *, progress: Progress | None = None
-) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
-    """Yield the rows of the points of each frame that has any, and its image as (Z, Y, X) float32.
+    images: FrameStack, frame: IntArray, centre: FloatArray, reach: FloatArray, *, progress: Progress | None = None
+) -> Iterator[tuple[IntArray, Volume]]:
+    """Yield the rows of some points of a frame, and the planes around them; all of a frame at once if it is small.
 
     Parameters
     ----------
     images, frame, progress
         As of `measure_balls`.
+    centre, reach : (N, 3) float64
+        Centre and radius of each point in voxels along z, y, x.
 
     Raises
     ------
@@ -113,27 +129,49 @@ def read_volumes(
     n_frames = len(images)
     offsets = np.searchsorted(frame, np.arange(n_frames + 1))
     for t, (low, high) in enumerate(itertools.pairwise(offsets.tolist())):
-        if high > low:
+        rows = np.arange(low, high)
+        if high > low and is_large(images):
+            yield from _read_slabs(images, t, rows, centre[rows, 0], reach[rows, 0])
+        elif high > low:
             image = np.asarray(images[t])
             if image.shape != tuple(images.shape):
                 msg = f"an image of shape {image.shape}; the others have {tuple(images.shape)}"
                 raise FrameError(msg, file=images.names[t], frame=t)
-            yield (
-                slice(low, high),
-                np.ascontiguousarray(image, np.float32).reshape((1,) * (3 - image.ndim) + image.shape),
-            )
+            values = np.ascontiguousarray(image, np.float32).reshape((1,) * (3 - image.ndim) + image.shape)
+            yield rows, Volume(values, 0, len(values))
         if progress is not None:
             progress("images", t + 1, n_frames)
 
 
+def _read_slabs(
+    images: FrameStack, frame: int, rows: IntArray, z: FloatArray, reach: FloatArray
+) -> Iterator[tuple[IntArray, Volume]]:
+    """Yield the points of each slab, and its planes with those that the shells around the points reach."""
+    depth = images.shape[0]
+    plane = np.clip(np.rint(z), 0, depth - 1)
+    margin = math.ceil(_SHELL * float(reach.max())) + 1
+    for slab in list_slabs(images):
+        inside = (plane >= slab.start) & (plane < slab.stop)
+        if inside.any():
+            first = max(0, slab.start - margin)
+            values = read_planes(images, frame, slice(first, min(depth, slab.stop + margin)))
+            yield rows[inside], Volume(np.ascontiguousarray(values, np.float32), first, depth)
+
+
 @compile_function
 def _sum_balls(
-    volume: npt.NDArray[np.float32], centre: FloatArray, reach: FloatArray, shell: float, out: FloatArray
+    volume: npt.NDArray[np.float32],
+    top: int,
+    depth: int,
+    centre: FloatArray,
+    reach: FloatArray,
+    shell: float,
+    out: FloatArray,
 ) -> None:
     """Write mean, standard deviation, minimum and maximum of each ball, and the mean of its shell."""
     for k in range(len(centre)):
-        first = _read_nearest(volume, centre[k])
-        n, total, squares, low, high, m, around = _sum_ball(volume, centre[k], reach[k], shell, first)
+        first = _read_nearest(volume, top, depth, centre[k])
+        n, total, squares, low, high, m, around = _sum_ball(volume, top, depth, centre[k], reach[k], shell, first)
         if n == 0:
             n, low, high = 1, first, first
         mean = total / n
@@ -145,19 +183,25 @@ def _sum_balls(
 
 
 @compile_function
-def _read_nearest(volume: npt.NDArray[np.float32], centre: FloatArray) -> float:
+def _read_nearest(volume: npt.NDArray[np.float32], top: int, depth: int, centre: FloatArray) -> float:
     """Return the value of the voxel nearest to a centre, 0 if it is not finite."""
-    depth, height, width = volume.shape
+    _, height, width = volume.shape
     z = min(max(round(centre[0]), 0), depth - 1)
     y = min(max(round(centre[1]), 0), height - 1)
     x = min(max(round(centre[2]), 0), width - 1)
-    value = float(volume[z, y, x])
+    value = float(volume[z - top, y, x])
     return value if math.isfinite(value) else 0.0
 
 
 @compile_function
 def _sum_ball(
-    volume: npt.NDArray[np.float32], centre: FloatArray, reach: FloatArray, shell: float, first: float
+    volume: npt.NDArray[np.float32],
+    top: int,
+    depth: int,
+    centre: FloatArray,
+    reach: FloatArray,
+    shell: float,
+    first: float,
 ) -> tuple[int, float, float, float, float, int, float]:
     """Return the sums of a ball, its lowest and highest value, and number and sum of the values in its shell.
 
@@ -166,7 +210,7 @@ def _sum_ball(
     """
     cz, cy, cx = centre[0], centre[1], centre[2]
     rz, ry, rx = reach[0], reach[1], reach[2]
-    depth, height, width = volume.shape
+    _, height, width = volume.shape
     n, total, squares, low, high, m, around = 0, 0.0, 0.0, math.inf, -math.inf, 0, 0.0
     for z in range(max(0, math.ceil(cz - shell * rz)), min(depth - 1, math.floor(cz + shell * rz)) + 1):
         dz = ((z - cz) / rz) ** 2
@@ -174,7 +218,7 @@ def _sum_ball(
             dy = dz + ((y - cy) / ry) ** 2
             for x in range(max(0, math.ceil(cx - shell * rx)), min(width - 1, math.floor(cx + shell * rx)) + 1):
                 away = dy + ((x - cx) / rx) ** 2
-                value = float(volume[z, y, x])
+                value = float(volume[z - top, y, x])
                 if away > shell * shell or not math.isfinite(value):
                     continue
                 if away > 1:

@@ -17,6 +17,7 @@ from gnntrack.measure.point_intensities import read_volumes
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gnntrack.measure.point_intensities import Volume
     from gnntrack.types import FloatArray, FrameStack, IntArray, Progress
 
 __all__ = ["PointShapes", "measure_shapes"]
@@ -53,10 +54,15 @@ class PointShapes:
         self._spacing[3 - self.ndim :] = spacing
         self.moments = np.full((n, self.ndim, self.ndim), np.nan)
 
-    def add_volume(self, rows: slice, volume: npt.NDArray[np.float32]) -> None:
-        """Measure the points of some rows in their image (Z, Y, X)."""
-        out = np.empty((rows.stop - rows.start, 3, 3))
-        _measure_blobs(volume, self._centre[rows], self._reach[rows], self._spacing, out)
+    @property
+    def balls(self) -> tuple[FloatArray, FloatArray]:
+        """Centre and radius of each point in voxels along z, y, x, each (N, 3)."""
+        return self._centre, self._reach
+
+    def add_volume(self, rows: IntArray, volume: Volume) -> None:
+        """Measure the points of some rows in the planes around them."""
+        out = np.empty((len(rows), 3, 3))
+        _measure_blobs(*volume, self._centre[rows], self._reach[rows], self._spacing, out)
         self.moments[rows] = out[:, 3 - self.ndim :, 3 - self.ndim :]
 
 
@@ -93,19 +99,25 @@ def measure_shapes(
     [[[0.67, 0.0], [0.0, 6.67]]]
     """
     shapes = PointShapes(pixel, reach, spacing)
-    for rows, volume in read_volumes(images, frame, progress=progress):
+    for rows, volume in read_volumes(images, frame, *shapes.balls, progress=progress):
         shapes.add_volume(rows, volume)
     return shapes.moments
 
 
 @compile_function
 def _measure_blobs(
-    volume: npt.NDArray[np.float32], centre: FloatArray, reach: FloatArray, spacing: FloatArray, out: FloatArray
+    volume: npt.NDArray[np.float32],
+    top: int,
+    depth: int,
+    centre: FloatArray,
+    reach: FloatArray,
+    spacing: FloatArray,
+    out: FloatArray,
 ) -> None:
     """Write the covariance (n, 3, 3) of the light of each blob along z, y, x."""
     light, ones = np.empty(_SUMS), np.empty(_SUMS)
     for k in range(len(centre)):
-        background = _sum_moments(volume, centre[k], reach[k], spacing, light, ones)
+        background = _sum_moments(volume, top, depth, centre[k], reach[k], spacing, light, ones)
         light -= background * ones
         total = light[0]
         out[k] = np.nan
@@ -123,6 +135,8 @@ def _measure_blobs(
 @compile_function
 def _sum_moments(
     volume: npt.NDArray[np.float32],
+    top: int,
+    depth: int,
     centre: FloatArray,
     reach: FloatArray,
     spacing: FloatArray,
@@ -135,7 +149,7 @@ def _sum_moments(
     """
     cz, cy, cx = centre[0], centre[1], centre[2]
     rz, ry, rx = reach[0], reach[1], reach[2]
-    depth, height, width = volume.shape
+    _, height, width = volume.shape
     light[:] = 0.0
     ones[:] = 0.0
     m, around = 0, 0.0
@@ -147,7 +161,7 @@ def _sum_moments(
             half = rx * math.sqrt(_SHELL * _SHELL - across)
             v0, v1, v2, n0, n1, n2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for x in range(max(0, math.ceil(cx - half)), min(width - 1, math.floor(cx + half)) + 1):
-                value = float(volume[z, y, x])
+                value = float(volume[z - top, y, x])
                 if not math.isfinite(value):
                     continue
                 dx = x - cx

@@ -6,6 +6,8 @@ A detector is an object with ``detect(image, spacing) -> Points``. It registers 
 - ``dimensions``, a tuple: the numbers of axes of the images that it takes; 2 and 3 by default.
 - ``prepare(images, spacing)``: it receives a few frames of a movie before the first one is searched, so that estimates
   are the same for all frames.
+- ``takes_large_frames``, True: ``detect`` also takes a `gnntrack.frame_slabs.LargeFrame`, a volume that it reads in
+  slabs; other detectors receive large volumes as arrays.
 - the option ``diameter``, and the attribute ``estimated_diameter``: as of a segmenter, in pixels along x, see
   `gnntrack.segmentation.protocol`.
 
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from gnntrack.errors import FrameError, GnntrackError, SegmenterError
+from gnntrack.frame_slabs import LargeFrame, is_large, read_middle
 from gnntrack.plugins import Registry, get_distribution
 from gnntrack.plurals import count_noun
 from gnntrack.segmentation.description import describe_segmenter
@@ -153,7 +156,7 @@ def prepare_detector(detector: str | Detector, options: Mapping[str, Any] | None
     frames = []
     for frame in sorted({0, len(images) // 2, max(len(images) - 1, 0)}) if len(images) else []:
         with suppress(GnntrackError):  # the error comes when the frame is searched, with its number
-            frames.append(images[frame])
+            frames.append(read_middle(images, frame))
     with suppress(FrameError):
         prepare(frames, images.spacing)
     diameter = getattr(detector, "estimated_diameter", None)
@@ -165,7 +168,12 @@ def prepare_detector(detector: str | Detector, options: Mapping[str, Any] | None
 
 
 def detect_frame(
-    detector: Detector, image: Image, spacing: Sequence[float], *, frame: int | None = None, file: object = None
+    detector: Detector,
+    image: Image | LargeFrame,
+    spacing: Sequence[float],
+    *,
+    frame: int | None = None,
+    file: object = None,
 ) -> Points:
     """Return the points of one frame; every error names detector, file and frame.
 
@@ -178,7 +186,7 @@ def detect_frame(
     """
     where = f"detector '{_get_name(detector)}'" + ("" if frame is None else f", frame {frame}")
     try:
-        points: Any = detector.detect(image, spacing)
+        points: Any = detector.detect(image, spacing)  # type: ignore[arg-type]  # a large one only if it can
     except FrameError as error:
         if error.frame is not None or error.file is not None:
             raise
@@ -239,7 +247,9 @@ def detect_movie(images: FrameStack, detector: Detector, *, progress: Progress |
 
 def _search_frames(images: FrameStack, detector: Detector, progress: Progress | None) -> Iterator[Points]:
     for frame in range(len(images)):
-        points = detect_frame(detector, images[frame], images.spacing, frame=frame, file=images.names[frame])
+        large = is_large(images) and getattr(detector, "takes_large_frames", False)
+        image = LargeFrame(images, frame) if large else images[frame]
+        points = detect_frame(detector, image, images.spacing, frame=frame, file=images.names[frame])
         yield points.take(np.argsort(-points.score, kind="stable"))
         if progress is not None:
             progress("detect", frame + 1, len(images))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gnntrack.errors import FrameError, SegmenterError
+from gnntrack.frame_slabs import SAMPLE_VOXELS, LargeFrame
 from gnntrack.plurals import count_noun
 from gnntrack.types.detections import Points
 from segmenters.common.inputs import check_image
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PointDetector", "expect_range"]
 
+_VAST = 1e18  # images with brighter pixels are scaled as a whole
 _HIGHEST = 1e6  # brighter images are made darker, so that squares are finite
 _SMALL = 8.0  # pixels along x: the diameter if no cell is found from which it could be estimated
 
@@ -60,6 +62,7 @@ class PointDetector:
 
     name: ClassVar[str]
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    takes_large_frames: ClassVar[bool] = True
     across: float = 6.0
     """Blocks of the grid in a diameter."""
 
@@ -85,12 +88,12 @@ class PointDetector:
             self._prepared = None if size is None else size / spacing[-1]
             self.estimated_diameter = self._prepared
 
-    def detect(self, image: npt.NDArray[Any], spacing: Sequence[float]) -> Points:
+    def detect(self, image: npt.NDArray[Any] | LargeFrame, spacing: Sequence[float]) -> Points:
         """Return the cells of an image.
 
         Parameters
         ----------
-        image : (Y, X) or (Z, Y, X) array of numbers
+        image : (Y, X) or (Z, Y, X) array of numbers, or a large frame
             Grey values of one frame; they are not modified.
         spacing : D floats
             Size of a voxel along ``[z], y, x``; ones if it is not known.
@@ -105,15 +108,42 @@ class PointDetector:
             If the image has another number of axes than `spacing`, is not an array of real numbers, or has NaN or
             infinite pixels.
         """
+        if isinstance(image, LargeFrame):
+            return self._detect_large(image, spacing)
         pixels = self._check(image, spacing)
         if not pixels.size or pixels.min() == pixels.max():
             return Points.empty(pixels.ndim)
         diameter = self._find_diameter(pixels, spacing)
         grid = choose_grid(spacing, diameter, self.across)
-        values = grid.shrink(pixels)
-        position, radius, peaks, score = self.find(values, grid, diameter)
         brightness = float(np.abs(image).max()) / float(np.abs(pixels).max())
-        within = np.clip(grid.restore(position), -0.5, np.array(image.shape) - 0.5)
+        return self._find_points(grid.shrink(pixels), grid, diameter, image.shape, brightness)
+
+    def _detect_large(self, image: LargeFrame, spacing: Sequence[float]) -> Points:
+        """Return the cells of a volume that is read in slabs: the same as those of the whole volume."""
+        slabs = [(float(slab.min()), float(slab.max())) for _, slab in image.read_slabs()]
+        lowest, highest = min(low for low, _ in slabs), max(high for _, high in slabs)
+        if lowest == highest:
+            return Points.empty(image.ndim)
+        most = max(abs(lowest), abs(highest))
+        if not most <= _VAST:  # also if a value is not a number: the whole volume is checked
+            return self.detect(np.concatenate([slab for _, slab in image.read_slabs()]), spacing)
+
+        def scale(part: npt.NDArray[Any]) -> Heights:
+            pixels = check_image(part, self.dimensions)
+            return pixels / np.float32(most / _HIGHEST) if most > _HIGHEST else pixels
+
+        diameter = self._find_diameter(scale(image.read_middle(SAMPLE_VOXELS)), spacing)
+        grid = choose_grid(spacing, diameter, self.across)
+        values = grid.shrink_slabs(scale(slab) for _, slab in image.read_slabs())
+        brightness = most / float(np.abs(scale(np.full((1, 1, 1), most, np.float32))).max())
+        return self._find_points(values, grid, diameter, image.shape, brightness)
+
+    def _find_points(
+        self, values: Heights, grid: Grid, diameter: float, shape: tuple[int, ...], brightness: float
+    ) -> Points:
+        """Return the cells of an image of some shape from its values on the grid."""
+        position, radius, peaks, score = self.find(values, grid, diameter)
+        within = np.clip(grid.restore(position), -0.5, np.array(shape) - 0.5)
         return Points(within, radius, brightness * values[tuple(peaks.T)].astype(np.float64), score)
 
     def find(self, values: Heights, grid: Grid, diameter: float) -> tuple[Any, Any, Any, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -63,6 +63,19 @@ class Grid:
                 total += blocks.take(k, axis + 1)
             pixels = total / np.float32(n)
         return np.ascontiguousarray(pixels, np.float32)
+
+    def shrink_slabs(self, slabs: Iterable[npt.NDArray[Any]]) -> Heights:
+        """Return the means of the blocks of a volume that is read in slabs of planes, as `shrink` does of the whole."""
+        n, parts, rest = self.factors[0], [], None
+        for slab in slabs:
+            planes = slab if rest is None else np.concatenate([rest, slab])
+            whole = len(planes) - len(planes) % n
+            if whole:
+                parts.append(self.shrink(planes[:whole]))
+            rest = planes[whole:]
+        if rest is not None and len(rest):
+            parts.append(self.shrink(rest))
+        return np.concatenate(parts)
 
     def restore(self, position: Floats) -> Floats:
         """Return positions in voxels of the image from those in blocks; the middle of the first voxel is 0."""

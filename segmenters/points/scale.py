@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from gnntrack.frame_slabs import SAMPLE_VOXELS, cut_middle
 from segmenters.points.grid import Grid
 from segmenters.points.noise import measure_noise
 from segmenters.points.peaks import find_peaks
@@ -24,7 +25,6 @@ _RATIO = 2**0.5  # of the sigmas of neighbouring scales, and of the two Gaussian
 _FIRST = 1.2  # smallest sigma in voxels of a level; each level has two scales and half the resolution of the one before
 _LEVELS = 7
 _NOISE = 6.0  # blobs are higher than this multiple of the noise of their scale
-_MOST = 4_000_000  # voxels of an image that are searched, its middle
 _CLIPPED = 2.0  # a blob counts no more for being higher than this multiple of the usual height
 _DIAMETER = {2: 3.5, 3: 4.2}  # diameter of a cell in sigmas of the smaller Gaussian of its highest response
 
@@ -84,13 +84,16 @@ def measure_gain(shape: Sequence[int], sigma: Sequence[float]) -> Heights:
         half = reach // 2
         middle = np.repeat(ends[:, half : half + 1], n - reach, axis=1)
         squares.append(np.concatenate([ends[:, :half], middle, ends[:, half:]], axis=1))
-    terms = []
-    for k in range(3):
-        product: Any = 1.0
-        for each in squares:
-            product = np.multiply.outer(product, each[k])
-        terms.append(product)
-    return np.asarray(2 * np.sqrt(np.maximum(terms[0] - 2 * terms[1] + terms[2], 0)), np.float32)
+    gain = np.empty(tuple(shape), np.float32)
+    for first in range(shape[0]):  # one plane after the other needs less memory
+        terms = []
+        for k in range(3):
+            product: Any = squares[0][k, first : first + 1]
+            for each in squares[1:]:
+                product = np.multiply.outer(product, each[k])
+            terms.append(product)
+        gain[first : first + 1] = 2 * np.sqrt(np.maximum(terms[0] - 2 * terms[1] + terms[2], 0))
+    return gain
 
 
 def estimate_diameter(images: Iterable[npt.NDArray[Any]], spacing: Sequence[float]) -> float | None:
@@ -103,7 +106,7 @@ def estimate_diameter(images: Iterable[npt.NDArray[Any]], spacing: Sequence[floa
     spacing : D floats
         Size of a voxel.
     """
-    found = [_find_blobs(_cut_middle(image), spacing) for image in images]
+    found = [_find_blobs(image[cut_middle(image.shape, SAMPLE_VOXELS)], spacing) for image in images]
     blobs = np.concatenate([np.empty((0, 2)), *found])
     if not (blobs[:, 1] > 0).any():
         return None
@@ -123,16 +126,6 @@ def _find_usual_height(blobs: Floats, ndim: int) -> float:
     order = np.argsort(blobs[:, 1])
     light = np.cumsum(blobs[order, 1] * blobs[order, 0] ** ndim)
     return float(blobs[order[np.searchsorted(light, 0.5 * light[-1])], 1])
-
-
-def _cut_middle(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the middle of a large image along y and x."""
-    share = min(1.0, (_MOST / max(image.size, 1)) ** 0.5)
-    parts = [slice(None)] * (image.ndim - 2)
-    for n in image.shape[-2:]:
-        kept = max(1, int(n * share))
-        parts.append(slice((n - kept) // 2, (n - kept) // 2 + kept))
-    return image[tuple(parts)]
 
 
 def _find_blobs(image: npt.NDArray[Any], spacing: Sequence[float]) -> Floats:
