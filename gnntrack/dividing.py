@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.cluster.execution import Execution, execute_job, open_work_folder
 from gnntrack.errors import InputError
+from gnntrack.estimates import count_fitting_cells
 from gnntrack.io.output import refuse_source, try_output
 from gnntrack.lineage.point_tracks import refuse_for_masks, refuse_for_points
 from gnntrack.methods import resolve_method
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from gnntrack.cluster.tasks import Job
 
 __all__ = ["track_divided"]
+
+_FEWEST_CELLS = 1000  # of a window
 
 
 @accept_options(*TRACKING, other=(*SOURCES, "method", "solver"))
@@ -87,9 +91,9 @@ def track_divided(
     run = RunRecord(images, masks, settings, points=points)
     with record_warnings() as run.warnings, record_stages() as run.stages, open_work_folder(out, execution) as work:
         if points is not None:
-            job, write = _plan_points(run, out, plan | {"reading": reading})
+            job, write = _plan_points(run, out, plan | {"reading": reading}, execution.max_memory)
         else:
-            job, write = _plan_masks(run, plan | {"options": options})
+            job, write = _plan_masks(run, plan | {"options": options}, execution.max_memory)
         finished = execute_job(job, work, execution, progress=progress)
         if finished and execution.shard is None:
             with time_stage("writing"):
@@ -119,7 +123,29 @@ def _find_path(source: object, out: str | Path) -> str | None:
     return os.path.abspath(Path(source).expanduser())  # noqa: PTH100  # links stay
 
 
-def _plan_points(run: RunRecord, out: str | Path, plan: dict[str, Any]) -> tuple[Job, Callable[..., object]]:
+def _limit_sizes(
+    memory: float | None, shape: tuple[int, ...], way: str, *, most_cells: int, most_sampled: int
+) -> dict[str, int]:
+    """Return the cells of windows and of the sample that fit into a memory, if these are fewer than usual.
+
+    Raises
+    ------
+    InputError
+        If the memory is too small.
+    """
+    if memory is None:
+        return {}
+    fitting = count_fitting_cells(memory, shape, way)
+    if fitting < _FEWEST_CELLS:
+        msg = f"{memory / 1e6:.0f} MB are not enough to track {_FEWEST_CELLS} cells at once; give more memory"
+        raise InputError(msg)
+    usual = {"most_cells": most_cells, "most_sampled": most_sampled}
+    return {name: fitting for name, most in usual.items() if fitting < most}
+
+
+def _plan_points(
+    run: RunRecord, out: str | Path, plan: dict[str, Any], memory: float | None
+) -> tuple[Job, Callable[..., object]]:
     """Return the job that tracks the points of a run, and the function that writes its result."""
     from gnntrack.windows.point_job import PointJob
     from gnntrack.windows.point_join import join_windows
@@ -129,7 +155,9 @@ def _plan_points(run: RunRecord, out: str | Path, plan: dict[str, Any]) -> tuple
     if run.images is not None:
         msg = "points with images are tracked in one piece; omit the images, or the options that divide the work"
         raise InputError(msg)
-    job = PointJob(str(run.points), run.settings, **plan)
+    usual: dict[str, Any] = {"most_cells": PointJob.most_cells, "most_sampled": PointJob.most_sampled}
+    sizes: dict[str, Any] = _limit_sizes(memory, (), "points", **usual)
+    job = PointJob(str(run.points), run.settings, **plan, **sizes)
 
     def write(work: Path, out: str | Path, *, overwrite: bool) -> None:
         write_point_result(out, join_windows(job, work), run=run, overwrite=overwrite)
@@ -137,8 +165,9 @@ def _plan_points(run: RunRecord, out: str | Path, plan: dict[str, Any]) -> tuple
     return job, write
 
 
-def _plan_masks(run: RunRecord, plan: dict[str, Any]) -> tuple[Job, Callable[..., object]]:
+def _plan_masks(run: RunRecord, plan: dict[str, Any], memory: float | None) -> tuple[Job, Callable[..., object]]:
     """Return the job that tracks the masks of a run, and the function that writes its result."""
+    from gnntrack.windows.masks_job import MOST_CELLS
     from gnntrack.windows.tracking import collect_result, plan_tracking
 
     refuse_for_masks(run.settings.points)
@@ -150,4 +179,9 @@ def _plan_masks(run: RunRecord, plan: dict[str, Any]) -> tuple[Job, Callable[...
     if whole:
         msg = f"the setting repair.{whole[0]} needs all masks at once; omit it, or the options that divide the work"
         raise InputError(msg)
-    return plan_tracking(run.images, run.masks, settings=run.settings, **plan), partial(collect_result, run=run)
+    job = plan_tracking(run.images, run.masks, settings=run.settings, **plan)
+    network = resolve_method(job.method, job.solver).reads("gnn")
+    way = "gnn with images" if network else "hungarian" if run.images is None else "hungarian with images"
+    usual: dict[str, Any] = {"most_cells": MOST_CELLS, "most_sampled": job.most_sampled}
+    sizes: dict[str, Any] = _limit_sizes(memory, job.shape, way, **usual)
+    return replace(job, **sizes), partial(collect_result, run=run)

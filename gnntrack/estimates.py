@@ -29,6 +29,7 @@ __all__ = [
     "TERMS",
     "Estimate",
     "Workload",
+    "count_fitting_cells",
     "count_links",
     "estimate_memory",
     "estimate_tracking",
@@ -143,6 +144,27 @@ def estimate_tracking(load: Workload, way: str, *, speed: float = 1.0, segmentin
 def estimate_memory(load: Workload, way: str = "hungarian with images") -> float:
     """Estimate the bytes of memory that tracking takes at most; arguments as of `estimate_tracking`."""
     return estimate_tracking(load, way).memory
+
+
+def count_fitting_cells(memory: float, shape: tuple[int, ...], way: str) -> int:
+    """Return the number of cells that are tracked at once in a memory; below 0, not even the images fit.
+
+    Parameters
+    ----------
+    memory : float
+        Bytes.
+    shape : D ints
+        Pixels of a frame; empty for points without images.
+    way : str
+        As of `estimate_tracking`.
+
+    Examples
+    --------
+    >>> count_fitting_cells(2e9, (1024, 1024), "hungarian") > count_fitting_cells(1e9, (1024, 1024), "hungarian")
+    True
+    """
+    empty, some = (estimate_memory(Workload(1, shape, n, _USUAL_LINKS * n, 0), way) for n in (0, 1000))
+    return int((memory - empty) / (some - empty) * 1000)
 
 
 def count_links(cells: Cells, settings: Settings) -> float:

@@ -20,12 +20,15 @@ _CURRENT: ContextVar[StageTimes | None] = ContextVar("stage_times", default=None
 
 
 def measure_peak_memory() -> int | None:
-    """Return the most memory that this process has held, in bytes; None on Windows, which does not report it."""
+    """Return the most memory that this process, or one that it started, has held, in bytes.
+
+    Processes count when they have ended. On Windows, which does not report it, None.
+    """
     try:
         import resource
     except ImportError:  # Windows
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak if sys.platform == "darwin" else peak * 1024
 
 
@@ -34,7 +37,7 @@ def record_stages() -> Iterator[StageTimes]:
     """Yield the stages that are timed within the context, in the order of their starts.
 
     Each has ``seconds``, ``cpu_seconds`` (of all threads, and of processes that have ended) and ``peak_mb``: the most
-    memory that this process has held until the end of the stage.
+    memory that this process, or one that it started, has held until the end of the stage.
 
     Examples
     --------

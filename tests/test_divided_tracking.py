@@ -83,6 +83,17 @@ def test_shards_without_a_work_folder_leave_it_beside_the_result_until_they_are_
     assert "kept" in run(f"{TRACK} --resume --workers 1")
 
 
+def test_windows_fit_into_the_memory_of_a_process(place, monkeypatch):
+    monkeypatch.setattr("gnntrack.dividing.count_fitting_cells", lambda memory, *_: int(memory / 2e5))
+    simulated = "--frames 40 --cells 50 --shape 160,160 --seed 1006"
+    run(f"simulate -o many {simulated}")
+    masks = "--masks many/01_ERR_SEG --no-pictures"
+    run(f"track {masks} -o whole")
+    run(f"track {masks} -o 01_RES --work W --max-memory 200MB")
+    assert len(list((place / "W" / "windows").glob("[0-9]*"))) > 1
+    assert read_masks("01_RES") == read_masks("whole")
+
+
 def test_the_scripts_for_slurm_do_all_the_work(world, place, monkeypatch):
     shown = run(f"{TRACK} --workers 2 --work W --sbatch JOBS")
     assert "bash JOBS/submit.sh" in shown
@@ -128,6 +139,8 @@ def read_command(script):
         ("--shard 2/2", "expected I/N with I from 0 to N - 1"),
         ("--shard 0/2 --scheduler local", "omit one of the two"),
         ("--shard 0/2 --sbatch JOBS", "omit one of the two"),
+        ("--max-memory 2", "expected a number with a unit, such as 800MB or 2GB"),
+        ("--max-memory 12MB", "12 MB are not enough to track 1000 cells at once"),
     ],
 )
 def test_wrong_options_are_named(place, options, message):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,18 @@ def _read_shard(_ctx: click.Context, _param: click.Parameter, value: str | None)
         raise click.BadParameter(message) from error
 
 
+def _read_size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Return the bytes of a size such as 2GB."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])(i?)B?", value.strip(), re.IGNORECASE)
+    if found is None:
+        message = f"'{value}': expected a number with a unit, such as 800MB or 2GB"
+        raise click.BadParameter(message)
+    base = 1024 if found[3] else 1000
+    return float(found[1]) * base ** (2 if found[2].upper() == "M" else 3)
+
+
 def cluster_options(command: Function) -> Function:
     """Add the options that divide the work of a command, which gets them as ``execution``.
 
@@ -55,6 +69,7 @@ def cluster_options(command: Function) -> Function:
         shard: Shard | None,
         work: Path | None,
         sbatch: Path | None,
+        max_memory: float | None,
         resume: bool,
         **values: Any,
     ) -> Any:
@@ -65,9 +80,11 @@ def cluster_options(command: Function) -> Function:
             message = f"--shard runs a part of the work, and {other} divides it; omit one of the two"
             raise click.UsageError(message)
         if sbatch is not None:
-            _write_scripts(sbatch, workers or _SHARDS, overwrite=values["overwrite"])
+            memory = _MEMORY if max_memory is None else math.ceil(1.25 * max_memory / 2**20)  # and files in memory
+            _write_scripts(sbatch, workers or _SHARDS, memory=memory, overwrite=values["overwrite"])
             return None
-        execution = Execution(work=work, resume=resume, workers=workers, scheduler=scheduler, shard=shard)
+        chosen: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "shard": shard, "max_memory": max_memory}
+        execution = Execution(work=work, resume=resume, **chosen)
         try:
             return command(*args, execution=execution, **values)
         finally:
@@ -86,6 +103,12 @@ def cluster_options(command: Function) -> Function:
             metavar="FOLDER",
             help="Folder of unfinished work, which is kept; default: a hidden folder beside OUT, removed at the end.",
         ),
+        click.option(
+            "--max-memory",
+            metavar="SIZE",
+            callback=_read_size,
+            help="Memory of each process, such as 2GB: windows of a large movie have as many cells as fit.",
+        ),
         click.option("--shard", metavar="I/N", callback=_read_shard, help="Do only the I-th of N parts, from 0/N on."),
         click.option(
             "--scheduler",
@@ -99,13 +122,13 @@ def cluster_options(command: Function) -> Function:
     return run
 
 
-def _write_scripts(folder: Path, shards: int, *, overwrite: bool) -> None:
+def _write_scripts(folder: Path, shards: int, *, memory: int, overwrite: bool) -> None:
     """Write the scripts that run the typed command on SLURM, and print how they are started."""
     from gnntrack.cluster.slurm_scripts import write_scripts
     from gnntrack.io.output import fresh_output
 
     with fresh_output(folder, overwrite=overwrite) as place:
-        write_scripts(place, _list_typed(), final=folder.absolute(), shards=shards, passes=_PASSES, memory=_MEMORY)
+        write_scripts(place, _list_typed(), final=folder.absolute(), shards=shards, passes=_PASSES, memory=memory)
     show_rows(
         [
             ("written", f"{folder}: shards.sh, join.sh and submit.sh; change memory, time and partition there"),

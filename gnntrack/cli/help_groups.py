@@ -58,7 +58,7 @@ _PARAMETERS = {
     **dict.fromkeys(("frames", "tracks", "families", "colour_by", "fps", "video_size", "tails", "ids"), "Figures"),
     **dict.fromkeys(("crop", "along", "line_width", "projection", "most", "figure_size", "dpi"), "Figures"),
     **dict.fromkeys(("panels", "montage_width"), "Figures"),
-    **dict.fromkeys(("workers", "scheduler", "shard", "work", "sbatch"), "Work"),
+    **dict.fromkeys(("workers", "scheduler", "shard", "work", "sbatch", "max_memory"), "Work"),
     **dict.fromkeys(("config",), "Settings"),
     **dict.fromkeys(("check", "data", "results", "time_limit"), "Check"),
     **dict.fromkeys(("verbose",), "Other"),

@@ -36,6 +36,8 @@ class Execution:
         Dask scheduler, as of `gnntrack.cluster.dask_runner.open_dask`.
     shard : Shard, optional
         Run only the tasks of one shard.
+    max_memory : float, optional
+        Bytes that a process takes at most, as far as its windows decide.
     """
 
     work: Path | None = None
@@ -43,6 +45,7 @@ class Execution:
     workers: int | None = None
     scheduler: str | None = None
     shard: Shard | None = None
+    max_memory: float | None = None
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def open_work_folder(out: str | Path | None, execution: Execution) -> Iterator[P
 
 def is_divided(out: str | Path | None, execution: Execution) -> bool:
     """Return whether work is divided: as the user chose, or because there is work to resume."""
-    if any(each is not None for each in (execution.work, execution.workers, execution.scheduler, execution.shard)):
+    if execution != Execution(resume=execution.resume):
         return True
     work = find_work_folder(out, execution)
     return execution.resume and work is not None and work.is_dir()
