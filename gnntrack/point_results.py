@@ -21,11 +21,11 @@ import numpy as np
 
 from gnntrack.errors import InputError, OutputError
 from gnntrack.frame_slabs import project_frame
-from gnntrack.io.exchange_tables import collect_points
+from gnntrack.io.exchange_tables import PointTable
 from gnntrack.io.geff import write_lineage
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import EXTRAS
-from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
+from gnntrack.io.tables import CellTable, collect_tracks, write_csv
 from gnntrack.io.writers import WRITERS
 from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.repair import repair_movie
@@ -160,8 +160,8 @@ def draw_points(lineage: Lineage, radius: float | None, *, settings: RepairSetti
 
 def _write_tables(folder: Path, lineage: Lineage) -> None:
     write_csv(collect_review(lineage, list_doubts(lineage)), folder / "review.csv")
-    write_csv(collect_points(lineage), folder / "points.csv")
-    write_csv(collect_cells(lineage), folder / "cells.csv")
+    write_csv(PointTable(lineage), folder / "points.csv")
+    write_csv(CellTable(lineage), folder / "cells.csv")
     write_csv(collect_tracks(lineage), folder / "tracks.csv")
 
 

@@ -23,7 +23,7 @@ from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.geff import write_lineage
 from gnntrack.io.output import fresh_output
 from gnntrack.io.result_folders import EXTRAS
-from gnntrack.io.tables import collect_cells, collect_tracks, write_csv
+from gnntrack.io.tables import CellTable, collect_tracks, write_csv
 from gnntrack.lineage.doubts import list_doubts
 from gnntrack.lineage.families import count_divisions
 from gnntrack.lineage.steadiness import describe_poor_masks, measure_steadiness
@@ -206,7 +206,7 @@ def write_tables(
 def _write_extras(folder: Path, result: Result, run: RunRecord, images: FrameStack | None) -> None:
     """Write the tables, the edits and the pictures."""
     write_csv(collect_review(result.lineage, list_doubts(result.lineage)), folder / "review.csv")
-    write_csv(collect_cells(result.lineage), folder / "cells.csv")
+    write_csv(CellTable(result.lineage), folder / "cells.csv")
     write_csv(collect_tracks(result.lineage), folder / "tracks.csv")
     if run.edits is not None:
         (folder / "edits.json").write_text(json.dumps(run.edits.to_dict(), indent=2), encoding="utf-8")

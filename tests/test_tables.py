@@ -3,8 +3,12 @@ import pandas as pd
 import pytest
 from support.ctc_worlds import DIVIDES, build
 
+import gnntrack
 from gnntrack.errors import OutputError
-from gnntrack.io.tables import tabulate_cells, tabulate_links, tabulate_tracks, write_csv
+from gnntrack.io import tables
+from gnntrack.io.tables import collect_cells, tabulate_cells, tabulate_links, tabulate_tracks, write_csv
+from gnntrack.lineage import gains
+from gnntrack.lineage.open_tracks import find_open_tracks
 from gnntrack.types import Cells, Lineage, Tracks
 
 
@@ -89,3 +93,32 @@ def test_csv_reads_back_and_is_not_overwritten(tmp_path, family):
         write_csv(tabulate_tracks(family), file)
     write_csv(tabulate_links(family), file, overwrite=True)
     assert file.read_text().splitlines()[1] == "0,9,1,8,0.9"
+
+
+def test_a_table_in_blocks_has_the_bytes_of_the_whole(tmp_path, monkeypatch):
+    masks = np.zeros((5, 60, 60), np.uint8)
+    masks[:4, 20:30, 10:20], masks[1:, 20:30, 40:50], masks[2, 40:45, 30:41] = 1, 2, 3
+    masks[3, 30, 12:15] = 1
+    lineage = gnntrack.track(masks=masks)
+    write_csv(pd.DataFrame(collect_cells(lineage)), tmp_path / "whole.csv")
+    monkeypatch.setattr(tables, "_BLOCK", 2)
+    write_csv(tables.CellTable(lineage), tmp_path / "blocks.csv")
+    assert (tmp_path / "blocks.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    numbers = {
+        "whole": np.array([1, -0.0, 2]),
+        "others": np.array([1, -0.0, 2.5]),
+        "unknown": np.array([-0.0, 1, np.nan]),
+    }
+    write_csv(numbers, tmp_path / "numbers.csv")
+    assert (tmp_path / "numbers.csv").read_text() == "whole,others,unknown\n1,1,-0\n0,-0,1\n2,2.5,\n"
+
+
+def test_what_is_around_cells_does_not_depend_on_the_number_of_frames_at_a_time(monkeypatch):
+    lineage = gnntrack.track(masks=gnntrack.simulate(frames=6, cells=12, seed=1001).masks)
+    whole = gains.measure_surroundings(lineage, find_open_tracks(lineage))
+    monkeypatch.setattr(gains, "_BLOCK", 20)
+    parts = gains.measure_surroundings(lineage, find_open_tracks(lineage))
+    for name, values in vars(whole).items():
+        assert np.array_equal(getattr(parts, name), values), name
+    assert whole.step.any()
+    assert (whole.space < 3).any()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.io.spot_sizes import find_radius
+from gnntrack.io.tables import TableInBlocks
 from gnntrack.lineage.families import count_generations, find_roots
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXCHANGE_TABLES",
+    "PointTable",
     "collect_btrack",
     "collect_laptrack",
     "collect_mastodon",
@@ -139,21 +141,42 @@ def collect_points(lineage: Lineage) -> Columns:
     >>> list(columns)[:6], columns["track"].tolist()
     (['frame', 'label', 'track', 'parent', 'y_pixel', 'x_pixel'], [1, 1])
     """
-    cells = lineage.cells
-    confidence = np.full(len(cells), np.nan)
-    confidence[lineage.target] = lineage.confidence
-    sizes = {f"radius_{cells.unit}": find_radius(cells)} if cells.has("size") else {}
-    return {
-        "frame": cells.frame,
-        "label": cells.label,
-        **({} if cells.ids is None else {"id": cells.ids}),
-        "track": lineage.track,
-        "parent": lineage.tracks.parent[_find_rows(lineage)],
-        **{f"{axis}_pixel": place for axis, place in _list_pixels(lineage).items()},
-        **sizes,
-        "confidence": confidence,
-        **_list_interpolated(lineage),
-    }
+    return PointTable(lineage).collect(slice(None))
+
+
+class PointTable(TableInBlocks):
+    """The columns of `collect_points`, of some cells at a time.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A solved movie.
+    """
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self.confidence = np.full(len(lineage.cells), np.nan)
+        self.confidence[lineage.target] = lineage.confidence
+        self.radius = find_radius(lineage.cells) if lineage.cells.has("size") else None
+
+    def __len__(self) -> int:
+        return len(self.lineage.cells)
+
+    def collect(self, rows: slice) -> Columns:
+        """Return the columns of some cells."""
+        cells, tracks, track = self.lineage.cells, self.lineage.tracks, self.lineage.track[rows]
+        place = cells.position[rows] / np.array(cells.spacing)
+        return {
+            "frame": cells.frame[rows],
+            "label": cells.label[rows],
+            **({} if cells.ids is None else {"id": cells.ids[rows]}),
+            "track": track,
+            "parent": tracks.parent[np.searchsorted(tracks.id, track)],
+            **{f"{axis}_pixel": place[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])},
+            **({} if self.radius is None else {f"radius_{cells.unit}": self.radius[rows]}),
+            "confidence": self.confidence[rows],
+            **_list_interpolated(self.lineage, rows),
+        }
 
 
 EXCHANGE_TABLES: dict[str, tuple[Callable[[Lineage], Columns], str]] = {
@@ -171,10 +194,10 @@ def _find_rows(lineage: Lineage) -> npt.NDArray[np.int64]:
     return np.searchsorted(lineage.tracks.id, lineage.track).astype(np.int64)
 
 
-def _list_interpolated(lineage: Lineage) -> Columns:
+def _list_interpolated(lineage: Lineage, rows: slice = slice(None)) -> Columns:
     """Return which cells were interpolated into gaps, as 1 and 0; no column if the lineage does not know it."""
     cells = lineage.cells
-    return {"interpolated": cells.feature("interpolated").astype(np.int64)} if cells.has("interpolated") else {}
+    return {"interpolated": cells.feature("interpolated")[rows].astype(np.int64)} if cells.has("interpolated") else {}
 
 
 def _list_pixels(lineage: Lineage) -> Columns:

@@ -7,6 +7,7 @@ takes as long as tracking a small movie.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     Columns = dict[str, npt.NDArray[Any]]
 
 _BLOCK = 1 << 16  # rows of a table that are text at the same time
+_FORMATS = ("%d", "%.7g", "%s")  # a part of a column in one of them can be written in the later ones
 
 __all__ = [
+    "CellTable",
+    "TableInBlocks",
     "collect_cells",
     "collect_tracks",
     "tabulate_cells",
@@ -40,6 +44,18 @@ __all__ = [
     "write_csv",
     "write_tables",
 ]
+
+
+class TableInBlocks(ABC):
+    """A table of which some rows can be had at a time."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def collect(self, rows: slice) -> Columns:
+        """Return the columns of some rows."""
 
 
 def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
@@ -64,33 +80,53 @@ def tabulate_cells(lineage: Lineage) -> pd.DataFrame:
 
 def collect_cells(lineage: Lineage) -> Columns:
     """Return the columns of `tabulate_cells`."""
-    cells, tracks = lineage.cells, lineage.tracks
-    row = np.searchsorted(tracks.id, lineage.track)
-    root, generation = find_roots(tracks), count_generations(tracks)
-    before, confidence = _find_previous(lineage)
-    displacement, frames = _measure_steps(lineage, before)
-    interval = lineage.provenance.interval
-    age = cells.frame - tracks.start[row]
-    columns: Columns = {
-        "frame": cells.frame,
-        **_convert_to_minutes("time_min", cells.frame, interval),
-        "label": cells.label,
-        **({} if cells.ids is None else {"id": cells.ids}),
-        "track": lineage.track,
-        "parent": tracks.parent[row],
-        "root": root[row],
-        "generation": generation[row],
-        "age": age,
-        **_convert_to_minutes("age_min", age, interval),
-        "confidence": confidence,
-        **_list_origins(lineage),
-    }
-    columns |= {f"{axis}_{cells.unit}": cells.position[:, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
-    columns |= {f"displacement_{cells.unit}": displacement, f"speed_{cells.unit}_per_frame": displacement / frames}
-    columns |= convert_speeds("speed", cells.unit, displacement / frames, interval)
-    for name, unit in zip(cells.feature_names, cells.feature_units, strict=True):
-        columns[f"{name}_{unit.replace('1/', 'per_')}" if unit else name] = cells.feature(name)
-    return columns
+    return CellTable(lineage).collect(slice(None))
+
+
+class CellTable(TableInBlocks):
+    """The columns of `tabulate_cells`, of some cells at a time: all of them take more memory than the lineage.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        A solved movie.
+    """
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self.root, self.generation = find_roots(lineage.tracks), count_generations(lineage.tracks)
+        self.before, self.confidence = _find_previous(lineage)
+
+    def __len__(self) -> int:
+        return len(self.lineage.cells)
+
+    def collect(self, rows: slice) -> Columns:
+        """Return the columns of some cells."""
+        cells, tracks, interval = self.lineage.cells, self.lineage.tracks, self.lineage.provenance.interval
+        frame, track = cells.frame[rows], self.lineage.track[rows]
+        row = np.searchsorted(tracks.id, track)
+        displacement, frames = _measure_steps(self.lineage, self.before[rows], rows)
+        age = frame - tracks.start[row]
+        columns: Columns = {
+            "frame": frame,
+            **_convert_to_minutes("time_min", frame, interval),
+            "label": cells.label[rows],
+            **({} if cells.ids is None else {"id": cells.ids[rows]}),
+            "track": track,
+            "parent": tracks.parent[row],
+            "root": self.root[row],
+            "generation": self.generation[row],
+            "age": age,
+            **_convert_to_minutes("age_min", age, interval),
+            "confidence": self.confidence[rows],
+            **_list_origins(self.lineage, rows),
+        }
+        columns |= {f"{axis}_{cells.unit}": cells.position[rows, k] for k, axis in enumerate("zyx"[-cells.ndim :])}
+        columns |= {f"displacement_{cells.unit}": displacement, f"speed_{cells.unit}_per_frame": displacement / frames}
+        columns |= convert_speeds("speed", cells.unit, displacement / frames, interval)
+        for name, unit in zip(cells.feature_names, cells.feature_units, strict=True):
+            columns[f"{name}_{unit.replace('1/', 'per_')}" if unit else name] = cells.feature(name)[rows]
+        return columns
 
 
 def tabulate_tracks(lineage: Lineage) -> pd.DataFrame:
@@ -156,10 +192,11 @@ def _list_fusions(lineage: Lineage) -> IntArray:
     return into
 
 
-def _list_origins(lineage: Lineage) -> Columns:
+def _list_origins(lineage: Lineage, rows: slice) -> Columns:
     if lineage.origins is None:
         return {}
-    return {"input_label": lineage.origins.input_label, "mask": np.array(MASK_KINDS)[lineage.origins.kind]}
+    kinds = np.array(MASK_KINDS)[lineage.origins.kind[rows]]
+    return {"input_label": lineage.origins.input_label[rows], "mask": kinds}
 
 
 def _convert_to_minutes(name: str, frames: IntArray, interval: float | None) -> Columns:
@@ -208,7 +245,7 @@ def tabulate_links(lineage: Lineage) -> pd.DataFrame:
 
 
 def write_csv(
-    table: pd.DataFrame | Mapping[str, npt.NDArray[Any]],
+    table: pd.DataFrame | Mapping[str, npt.NDArray[Any]] | TableInBlocks,
     path: str | Path,
     *,
     delimiter: str = ",",
@@ -218,7 +255,7 @@ def write_csv(
 
     Parameters
     ----------
-    table : DataFrame or dict of (N,) arrays
+    table : DataFrame, dict of (N,) arrays, or TableInBlocks
         Numbers have seven digits; NaN is an empty field.
     path : path
         The file.
@@ -240,24 +277,42 @@ def write_csv(
     >>> file.read_text().splitlines()
     ['cell,why,x_um', '1,"new, odd",0.5', '2,,']
     """
-    columns = {str(name): np.asarray(column) for name, column in table.items()}
+    blocks = table if isinstance(table, TableInBlocks) else _WholeTable(table)
     with fresh_output(Path(path), overwrite=overwrite) as file:
         try:
             with file.open("w", encoding="utf-8", newline="\n") as opened:
-                opened.writelines(_format_blocks(columns, delimiter))
+                opened.writelines(_format_blocks(blocks, delimiter))
         except OSError as error:
             msg = f"{path}: cannot be written ({error}); check permissions and free space"
             raise OutputError(msg) from error
 
 
-def _format_blocks(columns: dict[str, npt.NDArray[Any]], delimiter: str) -> Iterator[str]:
+class _WholeTable(TableInBlocks):
+    """A table whose columns are known."""
+
+    def __init__(self, table: pd.DataFrame | Mapping[str, npt.NDArray[Any]]) -> None:
+        self.columns = {str(name): np.asarray(column) for name, column in table.items()}
+
+    def __len__(self) -> int:
+        return max(map(len, self.columns.values()), default=0)
+
+    def collect(self, rows: slice) -> Columns:
+        """Return some rows."""
+        return {name: column[rows] for name, column in self.columns.items()}
+
+
+def _format_blocks(table: TableInBlocks, delimiter: str) -> Iterator[str]:
     """Yield the text of a CSV file, some lines at a time: as objects, numbers take ten times their memory."""
+    blocks = [slice(start, start + _BLOCK) for start in range(0, max(len(table), 1), _BLOCK)]
+    columns = table.collect(blocks[0])
     yield delimiter.join(map(_quote, columns)) + "\n"
-    formats = [_choose_format(column) for column in columns.values()]
+    formats = list(map(_choose_format, columns.values()))
+    for block in blocks[1:]:  # a column has one format: -0 is 0 in a column of whole numbers
+        formats = list(map(_join_formats, formats, map(_choose_format, table.collect(block).values())))
     row = delimiter.join(formats) + "\n"
-    for start in range(0, max(map(len, columns.values()), default=0), _BLOCK):
-        parts = zip(columns.values(), formats, strict=True)
-        values = [_list_values(column[start : start + _BLOCK], form) for column, form in parts]
+    for block in blocks:
+        columns = columns if len(blocks) == 1 else table.collect(block)
+        values = [_list_values(column, form) for column, form in zip(columns.values(), formats, strict=True)]
         yield "".join([row % each for each in zip(*values, strict=True)])
 
 
@@ -272,6 +327,11 @@ def _choose_format(column: npt.NDArray[Any]) -> str:
     if column.dtype.kind in "iub" or _is_whole(column):
         return "%d"  # in a third of the time of %.7g
     return "%.7g" if column.dtype.kind == "f" and not np.isnan(column).any() else "%s"
+
+
+def _join_formats(one: str, other: str) -> str:
+    """Return the format of a column from those of two parts of it."""
+    return one if _FORMATS.index(one) > _FORMATS.index(other) else other
 
 
 def _is_whole(column: npt.NDArray[Any]) -> bool:
@@ -320,7 +380,7 @@ def write_tables(lineage: Lineage, out: str | Path, *, overwrite: bool = False) 
     """
     with fresh_output(out, overwrite=overwrite) as folder:
         folder.mkdir()
-        write_csv(collect_cells(lineage), folder / "cells.csv")
+        write_csv(CellTable(lineage), folder / "cells.csv")
         write_csv(collect_tracks(lineage), folder / "tracks.csv")
 
 
@@ -333,14 +393,14 @@ def _find_previous(lineage: Lineage) -> tuple[IntArray, FloatArray]:
     return before, confidence
 
 
-def _measure_steps(lineage: Lineage, before: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return distance and frames from the cell before, NaN without one."""
-    cells = lineage.cells
+def _measure_steps(lineage: Lineage, before: IntArray, rows: slice = slice(None)) -> tuple[FloatArray, FloatArray]:
+    """Return distance and frames of some cells from the cell before, NaN without one; `before` is that of these."""
+    frame, position = lineage.cells.frame, lineage.cells.position
     linked = np.flatnonzero(before >= 0)
-    distance, frames = np.full(len(cells), np.nan), np.full(len(cells), np.nan)
-    step = cells.position[linked] - cells.position[before[linked]]
+    distance, frames = np.full((2, len(before)), np.nan)
+    step = position[rows][linked] - position[before[linked]]
     distance[linked] = np.sqrt((step**2).sum(1))
-    frames[linked] = cells.frame[linked] - cells.frame[before[linked]]
+    frames[linked] = frame[rows][linked] - frame[before[linked]]
     return distance, frames
 
 

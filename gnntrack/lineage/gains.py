@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gnntrack.lineage.open_tracks import OpenTracks
-    from gnntrack.types import BoolArray, FloatArray, IntArray, Lineage
+    from gnntrack.types import BoolArray, Cells, FloatArray, IntArray, Lineage
 
 __all__ = ["GAIN_EVIDENCE", "GAIN_KINDS", "Surroundings", "expect_gain", "measure_surroundings"]
 
@@ -34,6 +34,7 @@ GAIN_KINDS = {
 _MOST = 10.0  # largest gain
 _LEAST = 1e-4  # doubts below it count as this
 _NEIGHBOURS = 6
+_BLOCK = 1 << 16  # cells whose neighbours are known at the same time
 _FEW = 250  # cells of a frame up to which all distances are computed in less time than a tree is built
 _FAR = {"jump": 1.0, "step": 1.5, "space": 3.0, "border": 5.0}  # largest values
 
@@ -98,9 +99,6 @@ def measure_surroundings(lineage: Lineage, opened: OpenTracks) -> Surroundings:
     if not n:
         return Surroundings(*[zero] * len(GAIN_EVIDENCE[1:]))
     reach = max(opened.reach, 1e-9)
-    near, distance = _find_neighbours(lineage)
-    distance = distance / reach
-    close: BoolArray = distance < 2
     starts, ends = np.zeros((2, n), bool)
     starts[np.append(opened.starts, opened.border_starts)] = True
     ends[np.append(opened.ends, opened.border_ends)] = True
@@ -111,26 +109,47 @@ def measure_surroundings(lineage: Lineage, opened: OpenTracks) -> Surroundings:
     if cells.has("size"):
         size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-9))
         jump[target] = np.abs(size[target] - size[source])
+    near_starts, near_ends, differs, space = np.zeros((4, n))
+    for frames in _list_blocks(cells):
+        rows = slice(cells.rows(frames.start).start, cells.rows(frames.stop - 1).stop)
+        near, distance = _find_neighbours(cells, frames)
+        distance = distance / reach
+        close: BoolArray = distance < 2
+        near_starts[rows], near_ends[rows] = _is_any(starts[rows], near, close), _is_any(ends[rows], near, close)
+        differs[rows] = np.minimum(_compare_steps(step[rows], near, distance) / reach, _FAR["step"])
+        space[rows] = np.minimum(distance.min(axis=1, initial=_FAR["space"]), _FAR["space"])
     return Surroundings(
-        _is_any(starts, near, close),
-        _is_any(ends, near, close),
+        near_starts,
+        near_ends,
         np.minimum(jump, _FAR["jump"]),
-        np.minimum(_compare_steps(step, near, distance) / reach, _FAR["step"]),
-        np.minimum(distance.min(axis=1, initial=_FAR["space"]), _FAR["space"]),
+        differs,
+        space,
         np.clip(opened.distance / reach, 0, _FAR["border"]),
         opened.short.astype(np.float64),
     )
 
 
-def _find_neighbours(lineage: Lineage) -> tuple[IntArray, FloatArray]:
-    """Return the nearest cells in the frame of each cell, (N, K), and their distances; infinite if there are fewer."""
-    cells = lineage.cells
-    near = np.repeat(np.arange(len(cells))[:, None], _NEIGHBOURS, axis=1)
-    distance = np.full(near.shape, np.inf)
+def _list_blocks(cells: Cells) -> Iterator[slice]:
+    """Yield blocks of frames with about as many cells each; what is around all cells takes more memory than they do."""
+    first = 0
     for frame in range(cells.n_frames):
-        rows = np.arange(len(cells))[cells.rows(frame)]
+        if frame + 1 == cells.n_frames or cells.rows(frame).stop - cells.rows(first).start >= _BLOCK:
+            yield slice(first, frame + 1)
+            first = frame + 1
+
+
+def _find_neighbours(cells: Cells, frames: slice) -> tuple[IntArray, FloatArray]:
+    """Return the nearest cells in the frame of each cell, (n, K), and their distances; infinite if there are fewer.
+
+    Cells are those of some frames, counted from the first of them.
+    """
+    first, stop = cells.rows(frames.start).start, cells.rows(frames.stop - 1).stop
+    near = np.repeat(np.arange(stop - first)[:, None], _NEIGHBOURS, axis=1)
+    distance = np.full(near.shape, np.inf)
+    for frame in range(frames.start, frames.stop):
+        rows = np.arange(stop - first)[cells.rows(frame).start - first : cells.rows(frame).stop - first]
         if len(rows) > 1:
-            found, lengths = _find_nearest_others(cells.position[rows])
+            found, lengths = _find_nearest_others(cells.position[cells.rows(frame)])
             near[rows, : found.shape[1]], distance[rows, : found.shape[1]] = rows[found], lengths
     return near, distance
 
