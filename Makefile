@@ -28,7 +28,7 @@ TOOLS_STAMP := .venv-tools/installed
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills audit sbom install clean
+.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills scale audit sbom install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -71,6 +71,10 @@ kills: $(STAMP)
 # estimates of gnntrack info against runs of gnntrack track; half an hour
 estimates: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/estimates.py
+
+# time, memory and accuracy of gnntrack on 10,000 to 10,000,000 cells; hours, and 10 GB of disk in TMPDIR
+scale: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/scale.py --disk --peers none
 
 # COUNT=100000 before "make fuzz" reads as many damaged inputs
 COUNT ?= 20000

@@ -22,7 +22,8 @@ from page_table import format_page
 from points_table import TABLES
 from record import REPOSITORY, RESULTS, format_table, sort_methods
 from review_table import describe_review
-from scale import format_scale
+from scale_table import SCALE_TABLES
+from solver_scale import format_scale
 from training_tables import TRAINING_TABLES
 
 from gnntrack.plurals import count_noun
@@ -37,6 +38,7 @@ PAGES = (
     "docs/gnn.md",
     "docs/peers.md",
     "docs/points-accuracy.md",
+    "docs/scale.md",
     "docs/segmentation.md",
     "docs/viewing.md",
     "gnntrack/weights/README.md",
@@ -82,7 +84,8 @@ def fill_page(text: str) -> str:
         "review": describe_review,
         "imperfect": describe_imperfect,
         "goals": lambda: format_means(_read("goals")["rows"]),
-        "scale": lambda: format_scale(_read("scale")),
+        "scale": lambda: format_scale(_read("solver_scale")),
+        **{name: lambda make=make: make(_read("scale")) for name, make in SCALE_TABLES.items()},  # type: ignore[misc]
     }
     tables |= TABLES
     tables |= {

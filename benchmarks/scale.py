@@ -1,107 +1,187 @@
-"""Scale of the solvers: time, memory and proven distance from the best links, for 100 000 cells with faulty masks.
+"""Scale of `gnntrack track`: time, memory and accuracy from 10,000 to 10,000,000 cells, on 1 to N workers; peers.
 
-``python benchmarks/scale.py`` writes ``results/scale.json``, and its table as Markdown. The movies are simulated, 50
-frames with divisions; 3 % of the cells are dropped, 2 % merged with a neighbour and 2 % split (`perturbed.py`, version
-``hard``), so that links over gaps, divisions, merges and pieces compete. Each run is a separate process, which reads
-the masks, finds the candidate links and solves them; *solve* is the time of the second part, with scores, links, proof
-and the revision of events. The largest memory is that of the whole process.
+``python benchmarks/scale.py`` writes ``results/scale.json``, its tables as Markdown, and ``docs/pictures/scale.png``.
+The movies are simulated (`scale_movies.py`): moving, dividing nuclei of which 3 % are missed, with 2 % of false ones,
+in more and more frames of more and more cells. Each run is the command line in a process of its own, from the file to
+the written result; the memory is that of the process and all that it starts, and the stages are those that
+``summary.json`` records. Rows of earlier runs are kept unless they are measured again.
+
+``--only points`` or another kind, ``--sizes 1e4,1e5``, ``--workers 1,2`` and ``--peers laptrack,trackpy`` measure some
+rows. Movies that do not fit on the disk are left out, with a message.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from perturbed import SEED, corrupt_mask, shuffle_labels
-from record import RESULTS, describe_run, format_circumstances, format_table, write_record
-from speed import run_alone
+from record import REPOSITORY, RESULTS, describe_run, read_rows, replace_row, write_record
+from scale_model import measure_disk
+from scale_movies import find_shape, write_masks, write_points
+from scale_peers import PEERS, choose_gate, find_interpreters, run_peer
+from scale_run import measure_command
+from scale_scores import read_links, score_links
+from scale_table import draw_scale, format_markdown
 
-from gnntrack.settings import SimulateSettings
-from gnntrack.simulate import simulate_movie
+Row = dict[str, Any]
 
-SIZES = {1_000: (10, 170), 10_000: (120, 560), 100_000: (1300, 1800)}  # cells in the first frame, pixels of a side
-SOLVERS = ("hungarian", "exact")
-FRAMES = 50
-LIMITS = {"seconds": 30.0, "memory_gb": 1.0}  # of the largest movie
+KINDS: dict[str, tuple[bool, bool, tuple[str, ...]]] = {  # masks, images, options
+    "points": (False, False, ()),
+    "masks": (True, False, ()),
+    "images": (True, True, ()),
+    "gnn": (True, True, ("--method", "gnn")),
+}
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+BYTES = {"points": 1000, "masks": 700, "images": 900, "gnn": 900}  # of disk per cell: movie, work folder and result
+LARGEST = {"points": 10_000_000, "masks": 10_000_000, "images": 1_000_000, "gnn": 1_000_000}
+SEED, SEED_OF_SETTINGS = 1, 1000
+KEY = ("kind", "size", "workers", "method")
 
 
 def main() -> None:
     args = _parse_arguments()
-    record: dict[str, Any] = {**describe_run(), "rows": []}
+    record: Row = {**describe_run(), "seed": SEED, "limits": {"gb": args.most_gb, "minutes": args.most_minutes}}
+    old = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    record["rows"], record["disk"] = read_rows(args.out), old.get("disk")
+
+    def keep(row: Row) -> None:
+        row = {**row, "date": record["date"], "revision": record["revision"], "load": round(os.getloadavg()[0], 1)}
+        record["rows"] = replace_row(record["rows"], KEY, row)
+        print(json.dumps(row), flush=True)
+        write_record(args.out, record, format_markdown(record))
+
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
-        for size, (cells, side) in SIZES.items():
-            if size > args.most:
-                continue
-            masks = Path(folder) / f"{size}.npy"
-            write_movie(masks, cells, side)
-            for solver in SOLVERS:
-                row = {"size": size, "solver": solver, **run_alone("solve", masks, solver)}
-                record["rows"].append(row)
-                print(row, flush=True)
-                write_record(args.out, record, format_markdown(record))
+        if args.disk:
+            record["disk"] = measure_disk(Path(folder))
+        for row in _run_all(args, Path(folder)):
+            keep(row)
+    write_record(args.out, record, format_markdown(record))
+    if args.picture is not None:
+        draw_scale(record, args.picture)
     print(format_markdown(record))
 
 
-def write_movie(out: Path, cells: int, side: int) -> None:
-    """Write the faulty masks of a simulated movie as an array."""
-    life = SimulateSettings(frames=FRAMES, shape=(side, side), cells=cells, diameter=7, speed=0.4, images=False)
-    movie, rng = simulate_movie(settings=life, seed=1), np.random.default_rng(SEED)
-    array = np.lib.format.open_memmap(out, "w+", np.uint16, (FRAMES, side, side))
-    for t in range(FRAMES):
-        array[t] = shuffle_labels(corrupt_mask(np.asarray(movie.masks[t]), rng), rng)
-    array.flush()
+def _run_all(args: argparse.Namespace, work: Path) -> Iterator[Row]:
+    for size in args.sizes:
+        for kind in args.only:
+            if size > LARGEST[kind]:
+                continue
+            with open_movie(kind, size, work) as (movie, about):
+                for workers in args.workers if size >= args.least_shared else args.workers[:1]:
+                    if "skipped" in about:
+                        print(f"{kind}, {size} cells: {about['skipped']}", file=sys.stderr)
+                        break
+                    yield {
+                        **_name(kind, size, workers, "gnntrack"),
+                        **about,
+                        **run_gnntrack(kind, movie, work / "result", workers=workers, limits=args),
+                    }
+    interpreters = find_interpreters(args.peer_python.split(","))
+    for peer in args.peers:
+        if peer not in interpreters:
+            print(f"{peer} is not installed in any of --peer-python", file=sys.stderr)
+            continue
+        yield from _run_peer_sizes(peer, interpreters[peer], args, work)
 
 
-def format_markdown(record: dict[str, Any]) -> str:
-    """Return the table of a record with its circumstances."""
-    return "\n\n".join(["# Scale of the solvers", format_circumstances(record), format_scale(record)])
+def _run_peer_sizes(peer: str, python: str, args: argparse.Namespace, work: Path) -> Iterator[Row]:
+    """Yield the rows of a peer, from the smallest movie to the first that is too large for it."""
+    kind = "images" if peer == "koft" else "points"
+    with open_movie(kind, SIZES[0], work, seed=SEED_OF_SETTINGS) as (movie, _):
+        settings = choose_gate(peer, python, movie, work, most_seconds=args.peer_minutes * 60)
+    for size in args.sizes:
+        with open_movie(kind, size, work) as (movie, about):
+            limits = {"most_seconds": args.peer_minutes * 60, "most_gb": args.peer_gb}
+            row = run_peer(peer, python, movie, settings, work / "links", **limits)
+        yield {**_name(kind, size, 1, peer), **about, **row}
+        if "failed" in row:
+            break
 
 
-def format_scale(record: dict[str, Any]) -> str:
-    """Return the table of a record, and the time per cell of the largest movie against that of a tenth of it."""
-    lines = [
-        [
-            f"{row['cells']} cells, `{row['solver']}`",
-            str(row["candidates"]),
-            str(row["pairs"]),
-            str(row["gaps"]),
-            f"{row['stages']['solve']:.2f}",
-            f"{row['solve_cpu_seconds']:.2f}",
-            f"{row['stages']['links']:.2f}",
-            f"{row['peak_mb'] / 1000:.2f}",
-            f"{row['gap']:.1e}",
-        ]
-        for row in record["rows"]
-    ]
-    head = ["movie", "links", "pairs", "links over gaps", "solve, s", "processor, s", "links alone, s", "memory, GB"]
-    parts = [format_table([*head, "distance"], lines)]
-    parts += [_describe_growth(record["rows"], solver) for solver in SOLVERS]
-    return "\n\n".join(part for part in parts if part)
+def _name(kind: str, size: int, workers: int, method: str) -> Row:
+    return {"kind": kind, "size": size, "workers": workers, "method": method}
 
 
-def _describe_growth(rows: list[dict[str, Any]], solver: str) -> str:
-    own = [row for row in rows if row["solver"] == solver]
-    if len(own) < len(SIZES):
-        return ""
-    small, large = own[-2:]
-    growth = large["solve_cpu_seconds"] / small["solve_cpu_seconds"] * small["cells"] / large["cells"]
-    reached = large["stages"]["solve"] <= LIMITS["seconds"] and large["peak_mb"] / 1000 <= LIMITS["memory_gb"]
-    return (
-        f"`{solver}`: {growth:.2f} times the processor time per cell for {large['cells'] / small['cells']:.1f} times "
-        f"the cells; {LIMITS['seconds']:g} s and {LIMITS['memory_gb']:g} GB are {'' if reached else 'not '}enough."
-    )
+@contextmanager
+def open_movie(kind: str, size: int, work: Path, *, seed: int = SEED) -> Iterator[tuple[Path, Row]]:
+    """Yield the folder of a simulated movie and its numbers; the folder is removed at the end."""
+    masks, images, _ = KINDS[kind]
+    folder, free = work / "movie", shutil.disk_usage(work).free
+    if size * BYTES[kind] > free * 0.8:
+        yield folder, {"skipped": f"needs about {size * BYTES[kind] / 1e9:.0f} GB, and {free / 1e9:.0f} GB are free"}
+        return
+    nuclei = find_shape(size)
+    try:
+        yield (
+            folder,
+            write_masks(nuclei, seed, folder, images=images) if masks else write_points(nuclei, seed, folder),
+        )
+    finally:
+        shutil.rmtree(folder)
+
+
+def run_gnntrack(kind: str, movie: Path, out: Path, *, workers: int, limits: argparse.Namespace) -> Row:
+    """Track a movie from the command line, and score the result."""
+    masks, images, options = KINDS[kind]
+    sources = [*([movie / "images"] if images else []), *(["--masks"] if masks and not images else [])]
+    sources += [movie / "masks"] if masks else ["--points", movie / "points.csv"]
+    command = [sys.executable, "-m", "gnntrack", "track", *sources, *options, "-o", out, *_list_options(workers)]
+    used = measure_command(command, most_seconds=limits.most_minutes * 60, most_gb=limits.most_gb, cwd=REPOSITORY)
+    try:
+        if "failed" in used:
+            return used
+        summary = json.loads((out / "gnntrack" / "summary.json").read_text(encoding="utf-8"))
+        with np.load(movie / "truth.npz") as arrays:
+            truth = dict(arrays)
+        size = sum(each.stat().st_size for each in out.rglob("*") if each.is_file())
+        return {**used, "stages": summary["stages"], "output_bytes": size, **score_links(read_links(out, truth), truth)}
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def _list_options(workers: int) -> list[str]:
+    """Return the options of the command for a number of workers."""
+    if workers == 1:
+        return []
+    told = subprocess.run(
+        [sys.executable, "-m", "gnntrack", "track", "--help"], capture_output=True, text=True, cwd=REPOSITORY
+    ).stdout
+    if "--workers" not in told:
+        sys.exit("this version of 'gnntrack track' has no --workers; measure with --workers 1")
+    return ["--workers", str(workers)]
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--most", type=int, default=max(SIZES), help="largest movie, in cells")
+    parser.add_argument("--only", type=_split, default=list(KINDS), help="kinds; 'none': peers alone")
+    parser.add_argument("--sizes", type=lambda text: [round(float(each)) for each in text.split(",")], default=SIZES)
+    parser.add_argument("--workers", type=lambda text: [int(each) for each in text.split(",")], default=[1, 2])
+    parser.add_argument("--least-shared", type=float, default=1e6, help="cells from which on several workers are tried")
+    parser.add_argument("--peers", type=_split, default=list(PEERS), help="'none': gnntrack alone")
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreters with the peers")
+    parser.add_argument("--most-minutes", type=float, default=60, help="of a run of gnntrack")
+    parser.add_argument("--most-gb", type=float, default=4.0)
+    parser.add_argument("--peer-minutes", type=float, default=10)
+    parser.add_argument("--peer-gb", type=float, default=3.0)
+    parser.add_argument("--disk", action="store_true", help="measure the rates of the disk, for the model of a cluster")
     parser.add_argument("--work", type=Path, help="folder for temporary files")
     parser.add_argument("--out", type=Path, default=RESULTS / "scale.json")
+    parser.add_argument("--picture", type=Path, default=REPOSITORY / "docs" / "pictures" / "scale.png")
     return parser.parse_args()
+
+
+def _split(text: str) -> list[str]:
+    return [] if text == "none" else text.split(",")
 
 
 if __name__ == "__main__":
