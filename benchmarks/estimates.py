@@ -234,7 +234,8 @@ def fit_rates(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
             taken = np.array([row[column] for row in own]) - (
                 np.array([row["segmenting"] * row["frames"] for row in own]) if quantity == "time" else 0
             )
-            used = np.array([name in USED[quantity] for name in TERMS]) & (terms > 0).any(axis=0)
+            without = {"pixels", "pixels at once"} if way == "points" else set()
+            used = np.array([name in USED[quantity] - without for name in TERMS]) & (terms > 0).any(axis=0)
             least = 0.2 * np.array([row[column] for row in own])
             relative = terms / np.maximum(taken, least)[:, None] * used
             size = np.where(used, relative.max(axis=0), 1)

@@ -63,7 +63,7 @@ RATES: dict[str, dict[str, tuple[float, ...]]] = {
         "disk": (1.8e05, 1.3e03, 0, 0, 0, 1.1, 6e02, 0),
     },
     "points": {
-        "time": (0.29, 0.017, 0, 2e-07, 0, 0, 0, 0),
+        "time": (0.35, 0.016, 0, 0, 0, 0, 0.00013, 0),
         "memory": (2.7e08, 0, 0, 0, 0, 0, 3e03, 1.7e02),
         "disk": (0, 0, 0, 0, 0, 0, 2.3e02, 0),
     },
@@ -116,7 +116,9 @@ class Estimate(NamedTuple):
     """Bytes of the result."""
 
 
-def estimate_tracking(load: Workload, way: str, *, speed: float = 1.0, segmenting: float = 0.0) -> Estimate:
+def estimate_tracking(
+    load: Workload, way: str, *, speed: float = 1.0, segmenting: float = 0.0, window: int | None = None
+) -> Estimate:
     """Estimate what tracking takes.
 
     Parameters
@@ -129,6 +131,8 @@ def estimate_tracking(load: Workload, way: str, *, speed: float = 1.0, segmentin
         Of the processor, see `measure_speed`.
     segmenting : float
         Seconds of segmenting a frame on the processor of the rates.
+    window : int, optional
+        Cells that are tracked at once, if the movie is tracked in windows of frames.
 
     Examples
     --------
@@ -138,12 +142,16 @@ def estimate_tracking(load: Workload, way: str, *, speed: float = 1.0, segmentin
     """
     terms = load.count_terms()
     seconds, memory, disk = (float(terms @ np.array(RATES[way][name])) for name in Estimate._fields)
+    if window is not None and load.cells > window:
+        part = window / load.cells
+        at_once = load._replace(cells=window, links=part * load.links, runs=int(part * load.runs))
+        memory = estimate_tracking(at_once, way).memory
     return Estimate((seconds + segmenting * load.frames) / speed, memory, disk)
 
 
-def estimate_memory(load: Workload, way: str = "hungarian with images") -> float:
+def estimate_memory(load: Workload, way: str = "hungarian with images", *, window: int | None = None) -> float:
     """Estimate the bytes of memory that tracking takes at most; arguments as of `estimate_tracking`."""
-    return estimate_tracking(load, way).memory
+    return estimate_tracking(load, way, window=window).memory
 
 
 def count_fitting_cells(memory: float, shape: tuple[int, ...], way: str) -> int:

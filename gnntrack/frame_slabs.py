@@ -24,6 +24,7 @@ __all__ = [
     "is_large",
     "limit_slabs",
     "list_slabs",
+    "open_frame",
     "project_frame",
     "read_middle",
     "read_planes",
@@ -90,6 +91,11 @@ def list_slabs(stack: FrameStack) -> list[slice]:
 def is_large(stack: FrameStack) -> bool:
     """Return whether the frames of a movie are read in slabs."""
     return len(list_slabs(stack)) > 1
+
+
+def open_frame(stack: FrameStack, frame: int) -> Image | LargeFrame:
+    """Return a frame as an array, or a large one as a volume that is read in slabs."""
+    return LargeFrame(stack, frame) if is_large(stack) else np.asarray(stack[frame])
 
 
 def can_read_planes(stack: FrameStack) -> bool:

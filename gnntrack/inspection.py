@@ -25,6 +25,7 @@ from gnntrack.measure.cells import measure_cells
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.results import find_result
 from gnntrack.settings import Settings
+from gnntrack.windows.masks_job import MOST_CELLS, MOST_SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,7 +277,8 @@ def _get_values(stack: _TolerantStack) -> dict[str, Any]:
 def _estimate_cost(cells: Cells, runs: int, settings: Settings) -> dict[str, dict[str, float]]:
     """Return the estimated cost of ``gnntrack track`` by way of tracking."""
     load, speed = Workload.of(cells, count_links(cells, settings), runs), measure_speed()
-    return {way: estimate_tracking(load, way, speed=speed)._asdict() for way in _MASK_WAYS}
+    window = MOST_CELLS if load.cells > MOST_SAMPLED else None
+    return {way: estimate_tracking(load, way, speed=speed, window=window)._asdict() for way in _MASK_WAYS}
 
 
 def _list_some(numbers: list[int]) -> str:

@@ -20,6 +20,7 @@ from gnntrack.point_movie import open_points
 from gnntrack.point_recipes import choose_point_settings
 from gnntrack.results import find_point_result
 from gnntrack.user_warnings import record_warnings
+from gnntrack.windows.point_job import MOST_CELLS
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -107,7 +108,7 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
 def _estimate_cost(cells: Cells, settings: Settings) -> dict[str, float]:
     """Return the estimated cost of ``gnntrack track --points``."""
     load = Workload.of(cells, count_links(cells, choose_point_settings(settings)))
-    return estimate_tracking(load, "points", speed=measure_speed())._asdict()
+    return estimate_tracking(load, "points", speed=measure_speed(), window=MOST_CELLS)._asdict()
 
 
 def _inspect_links(path: Path, problems: list[str]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gnntrack.errors import FrameError
-from gnntrack.frame_slabs import LargeFrame, is_large, list_slabs, read_planes
+from gnntrack.frame_slabs import LargeFrame, list_slabs, open_frame, read_planes
 from gnntrack.geometry import compute_radius
 from gnntrack.masks.fragments import CleanFrame, clean_frame
 from gnntrack.masks.runs import encode_frame, join_frames
@@ -339,9 +339,9 @@ def _encode_part(
 
 
 def _read_image(images: FrameStack, frame: int, shape: tuple[int, ...]) -> Image | LargeFrame:
-    if is_large(images):
-        return LargeFrame(images, frame)
-    image = np.asarray(images[frame])
+    image = open_frame(images, frame)
+    if isinstance(image, LargeFrame):
+        return image
     if image.shape != tuple(shape) or image.dtype.kind not in "biuf":
         msg = f"image of shape {image.shape} and type {image.dtype}, expected numbers of shape {tuple(shape)}"
         raise FrameError(msg, file=images.names[frame], frame=frame)

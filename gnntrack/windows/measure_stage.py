@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gnntrack.frame_slabs import open_frame
 from gnntrack.geometry import compute_radius
 from gnntrack.measure.cells import measure_cells
 from gnntrack.movie import choose_cell_settings, record_flow
@@ -62,7 +63,7 @@ def measure_block(job: MaskTracking, index: int, out: Path) -> None:
         if recorder is not None:
             if frames.stop < job.n_frames and job.movie.images is not None:  # the flow to the next block
                 none = np.zeros((0, cells.ndim)), np.zeros(0)
-                recorder.add_frame(cells.n_frames, np.asarray(job.movie.images[frames.stop]), *none)
+                recorder.add_frame(cells.n_frames, open_frame(job.movie.images, frames.stop), *none)
             columns[FLOW] = recorder.get_shifts(cells)
     for kind in ("disconnected", "split", "dropped"):
         notes[kind]["listed"] = [[frame + frames.start, *more] for frame, *more in notes[kind]["listed"]]

@@ -14,6 +14,7 @@ import numpy as np
 from gnntrack.cluster.execution import Execution, execute_job, open_work_folder
 from gnntrack.cluster.jobs import run_job
 from gnntrack.cluster.tasks import task_path
+from gnntrack.frame_slabs import LargeFrame
 from gnntrack.io.output import fresh_output
 from gnntrack.result_files import describe_time, save_summary
 from gnntrack.results import load_result
@@ -43,8 +44,8 @@ def is_large(movie: Movie, settings: Settings) -> bool:
     small = math.prod(masks.shape) * len(masks) < _FEW_PIXELS
     if small or movie.segmenter is not None or repair.margin or repair.fill_empty_frames:
         return False
-    labels = np.unique(masks[len(masks) // 2])
-    return int(np.count_nonzero(labels)) * len(masks) > MOST_SAMPLED
+    labels = [np.unique(slab) for _, slab in LargeFrame(masks, len(masks) // 2).read_slabs()]
+    return int(np.count_nonzero(np.unique(np.concatenate(labels)))) * len(masks) > MOST_SAMPLED
 
 
 def track_large(
