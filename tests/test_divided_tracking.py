@@ -94,6 +94,19 @@ def test_windows_fit_into_the_memory_of_a_process(place, monkeypatch):
     assert read_masks("01_RES") == read_masks("whole")
 
 
+def test_a_large_movie_that_is_tracked_by_itself_is_continued(world, place, monkeypatch):
+    def stop(*_args, **_more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gnntrack.pipeline.is_large", lambda *_: True)
+        patch.setattr("gnntrack.windows.tracking.collect_result", stop)
+        run(TRACK, code=130)
+    monkeypatch.setattr("gnntrack.cluster.runners.execute_task", stop)  # all tasks are finished
+    run(f"{TRACK} --resume")
+    assert read_masks("01_RES") == read_masks(world / "whole")
+
+
 def test_the_scripts_for_slurm_do_all_the_work(world, place, monkeypatch):
     shown = run(f"{TRACK} --workers 2 --work W --sbatch JOBS")
     assert "bash JOBS/submit.sh" in shown
