@@ -27,6 +27,8 @@ _FEW = 5000  # choices that are solved in less time by assignments than SciPy is
 _CASES = 1000  # assignments by which problems are solved; those that need more are solved by programs
 _PROOF = 100_000  # choices in all assignments by which a bound is found that only tells how good a solution is
 _RARE = 2000  # rounds end if fewer than one in so many choices is taken
+_MOST_RIVALS = 8192  # of a choice that may be easy; with more, all cells of a frame lie on one of the next
+_PAIRS = 1 << 22  # pairs of rivals that are compared at once
 _OPEN, _TAKEN, _GONE = 0, 1, 2
 
 
@@ -235,6 +237,16 @@ def _find_sure(place: IntArray, value: FloatArray, left: IntArray, changed: Bool
     for column in place.T:
         near &= value >= highest[column]
     own = np.flatnonzero(near)
+    count = np.bincount(place.ravel() + 1, minlength=n_places)[place[own] + 1]
+    count = np.where(place[own] >= 0, count, 0).sum(axis=1)
+    own, count = own[count <= _MOST_RIVALS], count[count <= _MOST_RIVALS]
+    blocks = np.split(own, np.flatnonzero(np.diff(np.cumsum(count) // _PAIRS)) + 1)
+    sure = [block[value[block] >= _bound_rivals(place, value, block, n_places)] for block in blocks]
+    return np.asarray(left[np.concatenate(sure)])
+
+
+def _bound_rivals(place: IntArray, value: FloatArray, own: IntArray, n_places: int) -> FloatArray:
+    """Return an upper bound of the total value of the choices that each of some others excludes, shape (len(own),)."""
     choice, rival = _list_rivals(place, own, n_places)
     shared = np.zeros(len(choice), np.int64)
     for bit in range(3):
@@ -247,7 +259,7 @@ def _find_sure(place: IntArray, value: FloatArray, left: IntArray, changed: Bool
         while subset:
             np.maximum(best[:, places], best[:, subset] + best[:, places ^ subset], out=best[:, places])
             subset = (subset - 1) & places
-    return left[own[value[own] >= best[:, 7]]]
+    return np.asarray(best[:, 7])
 
 
 def _list_rivals(place: IntArray, own: IntArray, n_places: int) -> tuple[IntArray, IntArray]:
