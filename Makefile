@@ -28,7 +28,7 @@ TOOLS_STAMP := .venv-tools/installed
 # traccuracy requires an older click than other packages; the tests of its readers do not use its command line
 READERS := "traccuracy>=0.4.3" "pylapy>=1"
 
-.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills scale audit sbom install clean
+.PHONY: demo docs test test-all fast-tests all-tests lint doctest bench estimates fuzz fuzz-guided kills kills-resume scale audit sbom install clean
 
 demo: $(STAMP)
 	@$(BIN)/gnntrack demo --out gnntrack-demo
@@ -67,6 +67,9 @@ bench: $(STAMP)
 # each command is killed at 20 random moments and run again; a quarter of an hour
 kills: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py
+
+kills-resume: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kills.py --resume
 
 # estimates of gnntrack info against runs of gnntrack track; half an hour
 estimates: $(STAMP)

@@ -6,6 +6,10 @@ that are drawn evenly from its running time. Every second run replaces an older 
 as a whole. The command is then run again. Its output must equal that of the run without a kill byte for byte, except
 for times in JSON files, and no other file may be left.
 
+With ``--resume`` every command but those that have no such option is run with ``--resume`` both times, and with
+``--overwrite`` as well where an older version is there. What is finished is then kept (``kept``), and a run that was
+interrupted is continued; ``track --workers 2`` is one more command.
+
 A process that has loaded all libraries is forked for each run, so that the kills hit the work and not the imports.
 """
 
@@ -35,7 +39,9 @@ _TEMPORARY = (".partial-", ".replaced-", ".lock-")
 _MOVIE = ("--frames", "10", "--shape", "96,96", "--cells", "6", "--cycle", "8", "--seed", "1000")
 _BOTH = ("../../in/movie/01", "../../in/movie/01_ERR_SEG")
 _SEGMENTER = ("unet", "--config", "../../in/segmenter.toml", "--simulated", "1")
-_FIGURES = ("--video", "--montage", "--tree", "--kymograph")
+_KINDS = ("--points", "--workers", "--video", "--montage", "--tree", "--kymograph")
+_ABOUT_KEPT = " *Kept*: the killed run had finished its output, or a position of a batch, and the second one kept it."
+_CANNOT_RESUME = ("man", "demo")
 _EDITED = ("../../in/01_RES", "../../in/edits.json")
 
 
@@ -64,7 +70,8 @@ class Command:
     @property
     def name(self) -> str:
         """Its first word, and the option of the kind of the input or the output if it has one."""
-        kind = "--points" if "--points" in self.words else self.option if self.option in _FIGURES else ""
+        kinds = [word for word in (*self.words, self.option) if word in _KINDS]
+        kind = kinds[0] if kinds else ""
         return f"{self.words[0]} {kind}".strip()
 
     @property
@@ -102,19 +109,21 @@ COMMANDS = (
     Command(("train-segmenter", *_SEGMENTER), "unet", in_steps=True),
     Command(("train-detector", "--simulated", "2", "--steps", "4", "--batch", "2"), "detector", in_steps=True),
 )
+DIVIDED = Command(("track", *_BOTH, "--workers", "2"), "01_RES")
 
 
 def main() -> None:
     """Kill the commands, and write the record."""
     args = _parse_arguments()
-    chosen = [each for each in COMMANDS if not args.only or each.name in args.only]
+    known = [each for each in (*COMMANDS, DIVIDED) if each.name not in _CANNOT_RESUME] if args.resume else COMMANDS
+    chosen = [each for each in known if not args.only or each.name in args.only]
     with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
         work = Path(args.work or temporary).resolve()
         _load_libraries(trainings=any(each.name.startswith("train") for each in chosen))
         _make_inputs(work / "in")
         rows = _read_other_rows(args.out, chosen) if args.only else []
         for command in chosen:
-            rows.append(kill_command(command, args.kills, work))
+            rows.append(kill_command(command, args.kills, work, resume=args.resume))
             write_record(args.out, rows)
     failed = [row["command"] for row in rows if row["problems"]]
     sys.exit(f"not equal after a kill: {', '.join(failed)}" if failed else 0)
@@ -122,7 +131,7 @@ def main() -> None:
 
 def write_record(out: Path, rows: list[dict[str, Any]]) -> None:
     """Write the rows, in the order of `COMMANDS`, and the table."""
-    order = [each.name for each in COMMANDS]
+    order = [each.name for each in (*COMMANDS, DIVIDED)]
     record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -137,7 +146,7 @@ def _read_other_rows(out: Path, chosen: Sequence[Command]) -> list[dict[str, Any
     return [row for row in rows if row["command"] not in {each.name for each in chosen}]
 
 
-def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
+def kill_command(command: Command, kills: int, work: Path, *, resume: bool = False) -> dict[str, Any]:
     """Return the numbers of kills, of equal results after them, and what was wrong."""
     expected = work / command.folder / "expected"
     expected.mkdir(parents=True)
@@ -152,6 +161,7 @@ def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
         "runs": kills,
         "killed": 0,
         "equal": 0,
+        **({"kept": 0} if resume else {}),
     }
     problems: list[str] = []
     for number in range(kills):
@@ -159,21 +169,30 @@ def kill_command(command: Command, kills: int, work: Path) -> dict[str, Any]:
         place.mkdir()
         if number % 2:
             _copy(expected / command.out, place / command.out)
-        _, code = run_command(command, place, kill_after=moments.uniform(0, seconds), overwrite=bool(number % 2))
+        again = {"overwrite": bool(number % 2), "resume": resume}
+        _, code = run_command(command, place, kill_after=moments.uniform(0, seconds), **again)
         row["killed"] += code == -signal.SIGKILL
         found = _find_half(command, expected, place)
-        _, code = run_command(command, place, again=True)
+        _, code = run_command(command, place, again=True, **again)
+        if resume:
+            row["kept"] += "kept" in (place / "stdout").read_text(encoding="utf-8")
         found += [f"exit code {code}, see {place}/stderr"] * (code != 0) or _compare(command, expected, place)
         row["equal"] += not found
         problems += [f"run {number}: {each}" for each in found]
         if not found:
             shutil.rmtree(place)
-    print(f"{command.name:16s} {seconds:5.1f} s, {row['killed']} of {kills} killed, {row['equal']} equal", flush=True)
+    print(f"{command.name:18s} {seconds:5.1f} s, {row['killed']} of {kills} killed, {row['equal']} equal", flush=True)
     return {**row, "problems": problems}
 
 
 def run_command(
-    command: Command, place: Path, *, kill_after: float | None = None, overwrite: bool = False, again: bool = False
+    command: Command,
+    place: Path,
+    *,
+    kill_after: float | None = None,
+    overwrite: bool = False,
+    again: bool = False,
+    resume: bool = False,
 ) -> tuple[float, int]:
     """Run a command in a folder, in a process of its own; return its seconds and its exit code.
 
@@ -185,9 +204,13 @@ def run_command(
         An older version of the output is there.
     again : bool
         Another run has been killed: the words that continue it, or replace what there is, are added.
+    resume : bool
+        It is run with ``--resume``.
     """
     words = [*command.words, *filter(None, [command.option]), command.out]
-    if again and command.in_steps and _can_resume(command, place):
+    if resume:
+        words += _list_resume_words(command, overwrite=overwrite, again=again)
+    elif again and command.in_steps and _can_resume(command, place):
         words.append("--resume")
     elif (overwrite or again) and command.name != "demo":  # which always replaces
         words.append("--overwrite")
@@ -220,6 +243,13 @@ def _run_here(words: Sequence[str], place: Path) -> None:
         os._exit(code)
 
 
+def _list_resume_words(command: Command, *, overwrite: bool, again: bool) -> list[str]:
+    """Return the options of a run with ``--resume``; a training takes one of the two."""
+    if command.name.startswith("train"):
+        return ["--overwrite"] if overwrite and not again else ["--resume"]
+    return ["--resume", "--overwrite"] if overwrite else ["--resume"]
+
+
 def _can_resume(command: Command, place: Path) -> bool:
     """Return whether a killed training has a checkpoint; a batch needs none."""
     return command.name == "batch" or (place / command.out / "checkpoint.safetensors").is_file()
@@ -250,7 +280,8 @@ def _read_files(path: Path) -> dict[str, object]:
     """Return the content of all files by name, without times; the name of a single file is empty."""
     if path.is_file():
         return {"": _read_file(path)}
-    return {str(each.relative_to(path)): _read_file(each) for each in path.rglob("*") if each.is_file()}
+    files = [each for each in path.rglob("*") if each.is_file() and each.parent.name != ".gnntrack"]
+    return {str(each.relative_to(path)): _read_file(each) for each in files}
 
 
 def _read_file(path: Path) -> object:
@@ -313,21 +344,24 @@ def _make_inputs(folder: Path) -> None:
 
 def format_table(record: dict[str, Any]) -> str:
     """Return the record as a page."""
+    rows = record["rows"]
+    names = [name for name in ("command", "seconds", "runs", "killed", "equal", "kept") if name in rows[0]]
+    resumed = "kept" in names
     lines = [
-        "# Kills",
+        "# Kills and --resume" if resumed else "# Kills",
         "",
-        "Each command is killed by SIGKILL at random moments, and run again. *Equal*: after the kill the output is "
+        "Each command is killed by SIGKILL at random moments, and run again"
+        f"{' with --resume' if resumed else ''}. *Equal*: after the kill the output is "
         "missing, the older version or the new one as a whole; after the second run it is that of a run without a "
-        "kill, and nothing is left beside it.",
+        f"kill, and nothing is left beside it.{_ABOUT_KEPT if resumed else ''}",
         "",
         format_circumstances(record),
         "",
-        "| command | seconds | runs | killed | equal |",
-        "|---|---|---|---|---|",
+        f"| {' | '.join(names)} |",
+        f"{len(names) * '|---'}|",
     ]
-    rows = record["rows"]
-    cells = [[row[name] for name in ("command", "seconds", "runs", "killed", "equal")] for row in rows]
-    cells.append(["all", "", *(sum(row[name] for row in rows) for name in ("runs", "killed", "equal"))])
+    cells = [[row[name] for name in names] for row in rows]
+    cells.append(["all", "", *(sum(row[name] for row in rows) for name in names[2:])])
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in cells)]) + "\n"
 
 
@@ -336,8 +370,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=KILLS, help="of each command")
     parser.add_argument("--only", nargs="+", help="names of commands; the rows of the others are kept")
     parser.add_argument("--work", type=Path, help="folder for inputs and outputs; by default a temporary one")
-    parser.add_argument("--out", type=Path, default=RESULTS / "kills.json")
-    return parser.parse_args()
+    parser.add_argument("--resume", action="store_true", help="run with --resume; see above")
+    parser.add_argument("--out", type=Path, help="default: results/kills.json, with --resume results/kills_resume.json")
+    args = parser.parse_args()
+    args.out = args.out or RESULTS / ("kills_resume.json" if args.resume else "kills.json")
+    return args
 
 
 if __name__ == "__main__":

@@ -72,12 +72,15 @@ def resume_training(command: Function) -> Function:
 
     @functools.wraps(command)
     def run(*args: Any, resume: bool, **values: Any) -> Any:
+        from gnntrack.io.output import clean_up
         from gnntrack.io.run_records import record_outputs
 
         if resume and values["overwrite"]:
             msg = "--resume continues with the folder, --overwrite removes it; give one of them"
             raise click.UsageError(msg)
         call = describe_command(click.get_current_context().command.name or "", values, strict=resume)
+        if resume and values["out"].expanduser().parent.is_dir():
+            clean_up(values["out"].expanduser())  # a folder that was being replaced is put back
         if resume and _can_begin(values["out"].expanduser()):
             click.echo(f"{values['out']}: nothing to continue; the training starts from its beginning", err=True)
             resume, values["overwrite"] = False, values["out"].expanduser().exists()

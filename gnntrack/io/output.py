@@ -16,6 +16,7 @@ from gnntrack.io.output_places import (
     choose_temporary_path,
     flush_folder,
     flush_path,
+    is_temporary,
     move_output,
     recover_output,
     remove_path,
@@ -98,10 +99,13 @@ def fresh_output(path: str | Path, *, overwrite: bool) -> Iterator[Path]:
         # checked again, since another process may have written there while the body ran
         if check_output(path, overwrite=overwrite).is_file() and place.is_dir():
             raise OutputError(_describe_foreign_file(path))
-        flush_path(place)
-        note_output(place, target)
+        whole = not is_temporary(target)  # and not a part of another output
+        if whole:
+            flush_path(place)
+            note_output(place, target)
         move_output(place, target)
-        flush_folder(target.parent)
+        if whole:
+            flush_folder(target.parent)
     except BaseException as error:
         remove_path(place)
         told = explain_error(error, place, path)

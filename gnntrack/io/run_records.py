@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from gnntrack.io.output_places import is_temporary, remove_path, shorten_name
+from gnntrack.io.output_places import remove_path, shorten_name
 from gnntrack.io.result_folders import RECORDS, list_listed_files
 
 __all__ = ["find_record", "find_records", "note_begin", "note_output", "record_outputs", "write_record"]
@@ -45,7 +45,7 @@ def note_output(place: Path, target: Path) -> None:
     An output is worth more than its record: if the record cannot be written, there is none.
     """
     run = _run.get()
-    if run is None or is_temporary(target):
+    if run is None:
         return
     with suppress(OSError):
         write_record(target, {**run, "output": _describe_output(place)})
@@ -105,7 +105,9 @@ def _describe_output(place: Path) -> dict[str, Any]:
     """Return a description of an output; of a folder that lists its files, only of these."""
     from gnntrack.io.manifests import describe_path
 
-    return describe_path(place, names=list_listed_files(place))
+    found = describe_path(place, names=list_listed_files(place))
+    del found["path"]  # a temporary one
+    return found
 
 
 def _remove_stale(own: Path) -> None:
