@@ -227,27 +227,30 @@ def interpolate_gaps(lineage: Lineage) -> Lineage:
     link = np.repeat(np.arange(len(missing)), missing)
     step = np.arange(len(link)) - np.repeat(np.cumsum(missing) - missing, missing)
     frame = cells.frame[lineage.source][link] + 1 + step
-    track = np.concatenate([lineage.track, lineage.track[lineage.target][link]])
+    marked = int(cells.feature(MARK).sum())
     both, row = _join_cells(cells, _make_points(lineage, cells, link, frame))
+    del cells  # the memory of a large movie
+    track = np.empty(len(row), np.int64)
+    track[row] = np.concatenate([lineage.track, lineage.track[lineage.target[link]]])
     source, target, piece = _divide_links(lineage, missing, link, step)
     old = lineage.tracks
-    place = np.argsort(row)
     return replace(
         lineage,
         cells=both,
-        track=track[place],
-        tracks=Tracks.from_cells(track[place], both.frame, lambda ids: old.parent[np.searchsorted(old.id, ids)]),
+        track=track,
+        tracks=Tracks.from_cells(track, both.frame, lambda ids: old.parent[np.searchsorted(old.id, ids)]),
         source=row[source],
         target=row[target],
         confidence=lineage.confidence[piece],
-        provenance=lineage.provenance.replace(points_interpolated=int(cells.feature(MARK).sum()) + len(link)),
+        provenance=lineage.provenance.replace(points_interpolated=marked + len(link)),
     )
 
 
 def _add_mark(cells: Cells) -> Cells:
     if cells.has(MARK):
         return cells
-    features = np.hstack([cells.features, np.zeros((len(cells), 1), np.float32)])
+    features = np.zeros((len(cells), len(cells.feature_names) + 1), np.float32, order="F")
+    features[:, :-1] = cells.features
     return replace(
         cells,
         features=features,
@@ -287,12 +290,16 @@ def _number_points(cells: Cells, frame: IntArray) -> IntArray:
 
 def _join_cells(cells: Cells, added: _Rows) -> tuple[Cells, IntArray]:
     """Return both as one table, and the row of each cell and of each added point in it."""
-    names = ("frame", "label", "position", "features")
-    columns = [np.concatenate([getattr(cells, name), getattr(added, name)]) for name in names]
-    order = np.lexsort((columns[1], columns[0]))
+    frame, label = (np.concatenate([getattr(cells, name), getattr(added, name)]) for name in ("frame", "label"))
+    order = np.lexsort((label, frame))
     row = np.empty(len(order), np.int64)
     row[order] = np.arange(len(order))
-    sorted_columns: dict[str, Any] = {name: column[order] for name, column in zip(names, columns, strict=True)}
+    features = np.empty((len(order), len(cells.feature_names)), np.float32, order="F")  # one column at a time
+    for k in range(features.shape[1]):
+        features[:, k] = np.concatenate([cells.features[:, k], added.features[:, k]])[order]
+    position = np.concatenate([cells.position, added.position])[order]
+    sorted_columns: dict[str, Any] = {"position": position, "features": features}
+    sorted_columns |= {"frame": frame[order], "label": label[order]}
     if cells.ids is not None:
         sorted_columns["ids"] = np.append(cells.ids, np.full(len(added.frame), -1))[order]
     return replace(cells, **sorted_columns), row
