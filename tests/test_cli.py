@@ -796,7 +796,7 @@ def test_a_negative_seed_is_refused(command, tmp_path):
 def test_options_are_shown_in_groups(command):
     shown = run(command, "--help").stdout
     groups = re.findall(r"^([A-Z][a-z]+):$", shown, re.MULTILINE)
-    known = ("Input", "Movie", "Embryo", "Method", "Output", "Settings", "Other")
+    known = ("Input", "Movie", "Embryo", "Method", "Output", "Work", "Settings", "Other")
     assert groups == [group for group in known if group in groups]
     assert {"Output", "Settings", "Other"} <= set(groups)
     assert "Options" not in groups
