@@ -135,6 +135,8 @@ def _describe_movie(found: dict[str, Any], path: Path) -> list[tuple[str, object
         if found["kind"] == "images" and holds_masks(path):
             remedy = "--masks reads the masks in this folder"
         return [*rows, ("tracking", f"depends on the cells; {remedy}")]
+    if found["kind"] == "images" and holds_masks(path):
+        rows.append(("masks", "--masks reads the masks in this folder"))
     return [*rows, *_describe_costs(found["tracking"])]
 
 
