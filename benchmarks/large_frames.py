@@ -39,13 +39,12 @@ def main() -> None:
             "detect": ["detect", images, "--detector", "dog"],
             "track --detector dog": ["track", images, "--detector", "dog"],
         }
-        rows = []
+        record: dict[str, Any] = {**describe_run(), **counts, "rows": []}
         for name, words in commands.items():
-            out = work / ("points.csv" if name == "detect" else f"out{len(rows)}")
-            rows.append({"command": name, **run_alone([*words, "-o", str(out)])})
-            print(rows[-1], flush=True)
-    record = {**describe_run(), **counts, "rows": rows}
-    write_record(args.out, record, format_markdown(record))
+            out = work / ("points.csv" if name == "detect" else f"out{len(record['rows'])}")
+            record["rows"].append({"command": name, **run_alone([*words, "-o", str(out)])})
+            print(record["rows"][-1], flush=True)
+            write_record(args.out, record, format_markdown(record))
     print(format_markdown(record))
 
 
@@ -126,6 +125,7 @@ def format_markdown(record: dict[str, Any]) -> str:
         f"{record['frames']} volumes of {size} voxels, {record['bytes_of_a_frame'] / 1e9:.1f} GB each, with "
         f"{record['cells']} cells in all, as OME-Zarr in chunks of {PLANES} planes."
     )
+    about += f" {record['note']}" if "note" in record else ""
     table = format_table(("command", "seconds", "processor, s", "peak memory, MB"), rows)
     return "\n\n".join(["# Volumes that do not fit into memory", format_circumstances(record), about, table])
 

@@ -148,7 +148,7 @@ def read_middle(stack: FrameStack, frame: int, most: int = SAMPLE_VOXELS) -> Ima
     if not is_large(stack):
         return np.asarray(stack[frame])
     _, *window = cut_middle(tuple(stack.shape), most)
-    return np.concatenate([slab[:, *window] for _, slab in LargeFrame(stack, frame).read_slabs()])
+    return np.concatenate([slab[:, *window].copy() for _, slab in LargeFrame(stack, frame).read_slabs()])
 
 
 class LargeFrame:
