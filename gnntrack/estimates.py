@@ -100,7 +100,7 @@ class Workload(NamedTuple):
     def count_terms(self) -> FloatArray:
         """Return the counts of `TERMS`, (8,)."""
         planes = self.shape[0] if len(self.shape) == 3 else 1
-        at_once = self.pixels // self.shape[0] * cut_slabs(self.shape)[0].stop
+        at_once = self.pixels // self.shape[0] * cut_slabs(self.shape)[0].stop if self.shape else 0  # () of points
         counts = (self.frames, self.frames * planes, self.frames * self.pixels, at_once)
         return np.array([1.0, *counts, self.runs, self.cells, self.links])
 
@@ -169,6 +169,8 @@ def count_fitting_cells(memory: float, shape: tuple[int, ...], way: str) -> int:
     Examples
     --------
     >>> count_fitting_cells(2e9, (1024, 1024), "hungarian") > count_fitting_cells(1e9, (1024, 1024), "hungarian")
+    True
+    >>> count_fitting_cells(2e9, (), "points") > count_fitting_cells(1e9, (), "points")
     True
     """
     empty, some = (estimate_memory(Workload(1, shape, n, _USUAL_LINKS * n, 0), way) for n in (0, 1000))
