@@ -77,15 +77,13 @@ def _run_all(args: argparse.Namespace, work: Path) -> Iterator[Row]:
             if size > LARGEST[kind]:
                 continue
             with open_movie(kind, size, work) as (movie, about):
-                for workers in args.workers if size >= args.least_shared else args.workers[:1]:
+                large = size >= args.least_shared
+                for workers in args.workers if large else args.workers[:1]:
                     if "skipped" in about:
                         print(f"{kind}, {size} cells: {about['skipped']}", file=sys.stderr)
                         break
-                    yield {
-                        **_name(kind, size, workers, "gnntrack"),
-                        **about,
-                        **run_gnntrack(kind, movie, work / "result", workers=workers, limits=args),
-                    }
+                    row = run_gnntrack(kind, movie, work / "result", workers=workers, large=large, limits=args)
+                    yield {**_name(kind, size, workers, "gnntrack"), **about, **row}
     interpreters = find_interpreters(args.peer_python.split(","))
     for peer in args.peers:
         if peer not in interpreters:
@@ -130,12 +128,14 @@ def open_movie(kind: str, size: int, work: Path, *, seed: int = SEED) -> Iterato
         shutil.rmtree(folder)
 
 
-def run_gnntrack(kind: str, movie: Path, out: Path, *, workers: int, limits: argparse.Namespace) -> Row:
-    """Track a movie from the command line, and score the result."""
+def run_gnntrack(kind: str, movie: Path, out: Path, *, workers: int, large: bool, limits: argparse.Namespace) -> Row:
+    """Track a movie from the command line, and score the result; large ones keep their shards, which are measured."""
     masks, images, options = KINDS[kind]
     sources = [*([movie / "images"] if images else []), *(["--masks"] if masks and not images else [])]
     sources += [movie / "masks"] if masks else ["--points", movie / "points.csv"]
     command = [sys.executable, "-m", "gnntrack", "track", *sources, *options, "-o", out, *_list_options(workers)]
+    shards = out.with_name("shards")
+    command += [*limits.more.split(), *(["--work", shards] if large else [])]
     used = measure_command(command, most_seconds=limits.most_minutes * 60, most_gb=limits.most_gb, cwd=REPOSITORY)
     try:
         if "failed" in used:
@@ -143,10 +143,17 @@ def run_gnntrack(kind: str, movie: Path, out: Path, *, workers: int, limits: arg
         summary = json.loads((out / "gnntrack" / "summary.json").read_text(encoding="utf-8"))
         with np.load(movie / "truth.npz") as arrays:
             truth = dict(arrays)
-        size = sum(each.stat().st_size for each in out.rglob("*") if each.is_file())
-        return {**used, "stages": summary["stages"], "output_bytes": size, **score_links(read_links(out, truth), truth)}
+        bytes_of = {"output_bytes": _measure_folder(out), "shard_bytes": _measure_folder(shards)}
+        more = {"more": limits.more} if limits.more else {}
+        return {**used, "stages": summary["stages"], **bytes_of, **more, **score_links(read_links(out, truth), truth)}
     finally:
-        shutil.rmtree(out, ignore_errors=True)
+        for folder in (out, shards):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _measure_folder(folder: Path) -> int:
+    """Return the bytes of all files in a folder, 0 if there is none."""
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
 
 
 def _list_options(workers: int) -> list[str]:
@@ -169,6 +176,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--least-shared", type=float, default=1e6, help="cells from which on several workers are tried")
     parser.add_argument("--peers", type=_split, default=list(PEERS), help="'none': gnntrack alone")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreters with the peers")
+    parser.add_argument("--more", default="", help="further options of 'gnntrack track', such as '--max-memory 2GB'")
     parser.add_argument("--most-minutes", type=float, default=60, help="of a run of gnntrack")
     parser.add_argument("--most-gb", type=float, default=4.0)
     parser.add_argument("--peer-minutes", type=float, default=10)
