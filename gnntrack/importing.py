@@ -27,6 +27,7 @@ from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc_names import TRACK_TABLES
 from gnntrack.io.delimited import read_delimited
 from gnntrack.io.frames import open_frames
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.mask_checks import check_images
 from gnntrack.io.output import refuse_source, try_output
 from gnntrack.io.point_tables import is_point_table, read_point_table
@@ -64,7 +65,6 @@ _log = logging.getLogger(__name__)
 _MOST_JUMPS = 0.5  # fraction of links longer than two cell diameters, if labels follow cells
 _MOST_PIXELS = 2**31
 _MOST_GUESSED = 2**28  # pixels of a frame whose size is not known but by its spots
-_MOST_FRAMES = 1_000_000
 _FEWEST_LINKS = 8  # to judge labels by
 _TABLES = {".csv", ".tsv", ".txt"}
 _TWO_MASKS = "the source is masks, and masks are given too; omit masks (--masks), or give a table of tracks"
@@ -418,7 +418,7 @@ def _check_extent(
 ) -> None:
     """Refuse spots that cannot be drawn: a movie too large for memory, or spots that are all outside of it."""
     most = _MOST_GUESSED if spots.shape is None and not known else _MOST_PIXELS
-    if min(shape) < 1 or math.prod(shape) > most or n_frames > _MOST_FRAMES:
+    if min(shape) < 1 or math.prod(shape) > most or n_frames > MAX_FRAMES:
         size = f"{count_noun(n_frames, 'frame')} of {shape} pixels"
         msg = f"{path}: it needs {size}; correct its frames and positions, or give --images, --masks or --spacing"
         raise InputError(msg)

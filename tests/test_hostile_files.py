@@ -22,6 +22,7 @@ from numpy.lib import format as npy_format
 
 from gnntrack.batch.results import list_results
 from gnntrack.errors import FrameError, InputError
+from gnntrack.io import limits
 from gnntrack.io.frames import open_frames
 
 
@@ -191,3 +192,23 @@ def test_the_table_of_a_batch_names_results_in_its_folder(tmp_path: Path, name: 
     (tmp_path / "summary.csv").write_text(f"position\n{name}\n", encoding="utf-8")
     with pytest.raises(InputError, match=f"the position '{name}' is not in this folder"):
         list_results([tmp_path])
+
+
+def test_the_page_of_limits_has_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "limits.md").read_text(encoding="utf-8")
+    rows = dict(line.strip("| \n").split(" | ") for line in page.splitlines() if line.startswith("| "))
+    stated = {
+        "pages of a TIFF": f"{limits.MAX_PAGES:,}",
+        "tags of a page": f"{limits.MAX_TAGS:,}",
+        "pixels of a page": f"{limits.FREE_BYTES >> 20} MiB, and {limits.MAX_EXPANSION:,} times",
+        "a plane of a frame of OME-Zarr": f"{limits.FREE_BYTES >> 20} MiB, and {limits.MAX_EXPANSION:,} times",
+        "an array or a chunk of a GEFF": f"{limits.FREE_BYTES >> 20} MiB, and {limits.MAX_EXPANSION:,} times",
+        "pixels of a frame whose values": f"2^{limits.MAX_INSPECTED_PIXELS.bit_length() - 1}",
+        "frames of a movie": f"{limits.MAX_FRAMES:,}",
+        "frames without points": f"{limits.MAX_EMPTY_FRAMES:,}",
+        "files of frames": f"{limits.MAX_MISSING_FILES:,}",
+        "chunks of a frame": f"{limits.MAX_CHUNKS:,}",
+        "a description in a GEFF": f"{limits.MAX_DESCRIPTION >> 20} MiB",
+    }
+    for start, number in stated.items():
+        assert any(name.startswith(start) and number in row for name, row in rows.items()), start

@@ -14,6 +14,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.io.delimited import TextTable, find_columns, list_columns
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.number_styles import describe_number, is_number
 from gnntrack.io.submission_table import OTHER_READER
 from gnntrack.plurals import count_noun
@@ -31,7 +32,6 @@ TRACK_COLUMNS = ("track", "track_id", "particle")
 _PARENT = ("parent", "parent_track_id", "parent_id")
 _AXES = {axis: tuple(name.format(axis) for name in ("{}", "{}_um", "{}_pixel", "position_{}")) for axis in "zyx"}
 _NONE = {"", "nan", "na", "n/a", "none", "null", "-", "<na>"}
-_MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9
 
 
@@ -106,7 +106,7 @@ def read_point_table(path: Path, table: TextTable, *, parents: Literal["tracks",
         msg = f"{path}: a table without rows; expected a row per cell"
         raise FormatError(msg)
     reader = _Reader(path, table, known)
-    frame = reader.read_whole("frame", 0, _MOST_FRAMES - 1)
+    frame = reader.read_whole("frame", 0, MAX_FRAMES - 1)
     position = np.column_stack([reader.read_position(axis) for axis in "zyx"])
     units = {known[axis].lower().rpartition("_")[2] for axis in "yx"} & {"um", "pixel"}
     unit = units.pop() if len(units) == 1 else None

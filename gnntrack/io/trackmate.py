@@ -15,6 +15,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.io.delimited import find_columns, list_columns, read_delimited
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.number_styles import describe_number, is_number
 from gnntrack.lengths import find_micrometres
 from gnntrack.plurals import choose_form, count_noun
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from gnntrack.io.delimited import TextTable
     from gnntrack.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["FARTHEST", "MOST_FRAMES", "Spots", "convert_to_micrometres", "is_trackmate_table", "read_trackmate_csv"]
+__all__ = ["FARTHEST", "Spots", "convert_to_micrometres", "is_trackmate_table", "read_trackmate_csv"]
 
-MOST_FRAMES = 1_000_000
 FARTHEST = 1e9  # um or pixels, far beyond any image
 _DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of empty fields
 _NEEDED = ("ID", "FRAME", "POSITION_X", "POSITION_Y", "TRACK_ID")
@@ -216,9 +216,9 @@ def _read_numbers(file: Path, table: list[dict[str, str]]) -> tuple[IntArray, Fl
         msg = f"{file}: a frame, position or radius is not finite; export the file again"
         raise FormatError(msg)
     frame = numbers[:, 0]
-    if frame.min() < 0 or frame.max() >= MOST_FRAMES or (frame != np.rint(frame)).any():
-        wrong = frame[(frame < 0) | (frame >= MOST_FRAMES) | (frame != np.rint(frame))][0]
-        msg = f"{file}: frame {wrong:g}; expected whole numbers from 0 to {MOST_FRAMES - 1}; correct the column FRAME"
+    if frame.min() < 0 or frame.max() >= MAX_FRAMES or (frame != np.rint(frame)).any():
+        wrong = frame[(frame < 0) | (frame >= MAX_FRAMES) | (frame != np.rint(frame))][0]
+        msg = f"{file}: frame {wrong:g}; expected whole numbers from 0 to {MAX_FRAMES - 1}; correct the column FRAME"
         raise FormatError(msg)
     if np.abs(numbers[:, 1:]).max() > FARTHEST or numbers[:, 4].min() < 0:
         msg = f"{file}: a position or radius is above {FARTHEST:g}, or a radius below 0; export the file again"

@@ -19,8 +19,9 @@ import numpy as np
 
 from gnntrack.durations import convert_duration
 from gnntrack.errors import FormatError
+from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.number_styles import describe_number, is_number
-from gnntrack.io.trackmate import FARTHEST, MOST_FRAMES, Spots, convert_to_micrometres
+from gnntrack.io.trackmate import FARTHEST, Spots, convert_to_micrometres
 from gnntrack.lengths import find_micrometres
 from gnntrack.setting_kinds import is_pixel_size
 
@@ -36,7 +37,7 @@ _LONGEST_TAG = 1 << 24  # bytes
 _LONGEST_OUTLINE = 1 << 24  # characters
 _DEEPEST = 100
 _HIGHEST_LABEL = 1_000_000
-_LIMITS = {"FRAME": (0, MOST_FRAMES - 1), "RADIUS": (0, FARTHEST)}
+_LIMITS = {"FRAME": (0, MAX_FRAMES - 1), "RADIUS": (0, FARTHEST)}
 _DEFAULTS = {"FRAME": "", "POSITION_Z": "0", "POSITION_Y": "", "POSITION_X": "", "RADIUS": "1"}  # of missing attributes
 
 
