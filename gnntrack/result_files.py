@@ -339,7 +339,7 @@ def describe_run(lineage: Lineage, tracked: Lineage, run: RunRecord, *, counts: 
         },
         "settings": json.loads(run.settings.to_json()),
         "settings_given": {name: sorted(section.given) for name, section in run.settings if section.given},
-        "windows": None if run.windows is None else dict(run.windows),
+        "windows": provenance.other.get("windows") if run.windows is None else dict(run.windows),
         "versions": {"python": platform.python_version()} | _list_versions(),
         "warnings": list(dict.fromkeys([*run.warnings, *poor])),
     }

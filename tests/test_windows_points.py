@@ -42,7 +42,9 @@ def test_windows_give_the_same_files_as_the_whole(movie, tmp_path, monkeypatch):
     monkeypatch.setattr(points, "MOST_CELLS", 100)
     monkeypatch.setattr(points, "PointJob", partial(PointJob, halo=24, most_cells=650))
     lineage = gnntrack.track(points=movie, out=tmp_path / "windows", pictures=False)
-    assert lineage.provenance.other["windows"]["number"] > 1
+    assert lineage.provenance.other["windows"]["count"] > 1
+    summary = json.loads((tmp_path / "windows" / "gnntrack" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["windows"] == lineage.provenance.other["windows"]
     for name in ("points.csv", "cells.csv", "tracks.csv", "review.csv"):
         whole, parts = ((tmp_path / kind / "gnntrack" / name).read_bytes() for kind in ("whole", "windows"))
         assert whole == parts, name

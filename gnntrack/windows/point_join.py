@@ -55,7 +55,7 @@ def join_windows(job: PointJob, work: Path) -> Lineage:
     track, tracks = number_tracks(cells.frame, source, target)
     provenance = _collect_provenance(windows).replace(
         stack=job.read_stack(work).as_dict(),
-        other={"windows": {"number": len(windows), "halo": job.halo, "cells_linked_differently": conflicts}},
+        other={"windows": {"count": len(windows), "halo": job.halo, "conflicts_at_seams": conflicts}},
     )
     lineage = Lineage(cells, track, tracks, source, target, confidence, provenance)
     lineage = finish_points(lineage, settings=job.settings.points)

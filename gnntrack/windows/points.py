@@ -54,7 +54,7 @@ def track_points_in_windows(
     >>> place = np.tile([[5.0, 5.0], [5.0, 25.0]], (9, 1))
     >>> points = PointSet(np.repeat(np.arange(9), 2), place, (1.0, 1.0), "pixel")
     >>> lineage = track_points_in_windows([points], settings=Settings(), progress=None, halo=2, most_cells=10)
-    >>> lineage.tracks.id.tolist(), lineage.provenance.other["windows"]["number"]
+    >>> lineage.tracks.id.tolist(), lineage.provenance.other["windows"]["count"]
     ([1, 2], 5)
     """
     with tempfile.TemporaryDirectory(prefix="gnntrack-") as folder:
