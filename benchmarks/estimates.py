@@ -67,7 +67,7 @@ def main() -> None:
     if args.rows is not None and args.rows.exists():
         rows = [json.loads(line) for line in args.rows.read_text(encoding="utf-8").splitlines()]
     done = {row["movie"] for row in rows}
-    first = 1000 if args.fit else 0
+    first, started = 1000 if args.fit else 0, describe_run()
     with tempfile.TemporaryDirectory(dir=args.work) as work:
         for case in _make_cases(Path(work), range(first, first + args.movies), args, done):
             for row in _measure_case(case, Path(work)):
@@ -76,12 +76,11 @@ def main() -> None:
                 if args.rows is not None:
                     with args.rows.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(row) + "\n")
+                if not args.fit:
+                    record = {**started, "rows": rows, "within": summarise(rows)}
+                    write_record(args.out, record, format_markdown(record))
     if args.fit:
         print(json.dumps(fit_rates(rows), indent=1))
-        return
-    record = {**describe_run(), "rows": rows, "within": summarise(rows)}
-    write_record(args.out, record, format_markdown(record))
-    print(format_markdown(record))
 
 
 def _make_cases(work: Path, seeds: range, args: argparse.Namespace, done: set[str]) -> Iterator[Case]:
