@@ -17,6 +17,13 @@ from gnntrack.measure.thinning import thin_volume
 CUBES = (1.0, 1.0, 1.0)
 SPACINGS = [CUBES, (2.0, 1.0, 1.0), (0.5, 1.0, 1.0), (1.0, 1.0, 2.5), (3.0, 0.7, 0.7)]
 THICKNESSES = range(1, 9)
+
+
+def mark_slow(sizes, *, fast):
+    """Return the sizes as parameters; those that are not fast are in the slow suite."""
+    return [pytest.param(size, marks=() if size in fast else pytest.mark.slow) for size in sizes]
+
+
 TOUCHING = np.ones((3, 3, 3))
 
 
@@ -73,7 +80,7 @@ CROSS = [*TEE, (1, -1)]
 STAR = [*CROSS, (2, 1), (2, -1)]
 
 
-@pytest.mark.parametrize("thickness", THICKNESSES)
+@pytest.mark.parametrize("thickness", mark_slow(THICKNESSES, fast=(1, 2, 3, 6)))
 @pytest.mark.parametrize("spacing", SPACINGS, ids=str)
 def test_a_bar_of_any_thickness_has_one_branch(spacing, thickness):
     masks, lengths = [], []
@@ -116,7 +123,7 @@ def test_crosses_of_flat_bars_have_one_junction(spacing, thickness):
 DIRECTIONS = [(1, 1, 0), (0, 1, -1), (1, 1, 1), (1, 2, 0), (1, -2, 3), (0.4, 0.9, -0.2), (-0.7, 0.1, 0.6)]
 
 
-@pytest.mark.parametrize("diameter", [2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("diameter", mark_slow(range(2, 9), fast=(2, 3, 5)))
 @pytest.mark.parametrize("spacing", [CUBES, (2.0, 1.0, 1.0), (4.0, 1.0, 1.0), (1.0, 0.5, 0.5)], ids=str)
 def test_cylinders_in_any_direction(spacing, diameter):
     diameter *= max(spacing) if diameter < 4 else max(spacing) ** 0.5

@@ -42,6 +42,8 @@ FRAMEWORK_NAMES = _words(  # given by torch and click
 )
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BRANCHES = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.AsyncFor, ast.match_case)
 LONG_FUNCTION = 30
 LARGE_FILE = 500
 MOST_ARGUMENTS = 8
@@ -136,9 +138,7 @@ def count_branches(node: ast.AST) -> int:
     """
     total = 1
     for child in _own_nodes(node):
-        if isinstance(
-            child, ast.If | ast.For | ast.While | ast.IfExp | ast.ExceptHandler | ast.AsyncFor | ast.match_case
-        ):
+        if isinstance(child, _BRANCHES):
             total += 1
         elif isinstance(child, ast.BoolOp):
             total += len(child.values) - 1
@@ -148,11 +148,12 @@ def count_branches(node: ast.AST) -> int:
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, FunctionNode | ast.ClassDef):
-            continue
-        yield child
-        yield from _own_nodes(child)
+    left = [node]
+    while left:
+        for child in ast.iter_child_nodes(left.pop()):
+            if not isinstance(child, _DEFINITIONS):
+                yield child
+                left.append(child)
 
 
 def _is_participle(word: str) -> bool:
