@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,19 +31,22 @@ import zarr
 from record import REPOSITORY, RESULTS, describe_run, format_circumstances, get_default_data
 from same_cases import SEGMENTER, TRAIN, add_faults
 
+import gnntrack
+from gnntrack.errors import GnntrackWarning
+
 Stack = npt.NDArray[Any]
 Outputs = Mapping[str, bytes]
 
 _MOVIES = {  # images, masks, frames
-    "Fluo-N2DL-HeLa 01": ("Fluo-N2DL-HeLa/01", "Fluo-N2DL-HeLa/01_ERR_SEG", 30),
-    "Fluo-N2DH-SIM+ 01, faults": ("Fluo-N2DH-SIM+/01", "Fluo-N2DH-SIM+/01_GT/SEG", 30),
-    "Fluo-N3DH-CHO 02": ("Fluo-N3DH-CHO/02", "Fluo-N3DH-CHO/02_ERR_SEG", 12),
+    "Fluo-N2DL-HeLa 01": ("Fluo-N2DL-HeLa/01", "Fluo-N2DL-HeLa/01_ERR_SEG", 15),
+    "Fluo-N2DH-SIM+ 01, faults": ("Fluo-N2DH-SIM+/01", "Fluo-N2DH-SIM+/01_GT/SEG", 20),
+    "Fluo-N3DH-CHO 02": ("Fluo-N3DH-CHO/02", "Fluo-N3DH-CHO/02_ERR_SEG", 8),
 }
 METHODS = {
-    "hungarian": ("--method", "hungarian"),
-    "gnn": ("--method", "gnn"),
-    "auto": ("--method", "auto"),
-    "exact": ("--goal", "identity"),
+    "hungarian": {"method": "hungarian"},
+    "gnn": {"method": "gnn"},
+    "auto": {"method": "auto"},
+    "exact": {"goal": "identity"},
 }
 _RUN = """
 import os, sys
@@ -147,6 +151,7 @@ class Layout:
 
 
 SURROUNDINGS = {
+    "another process": Surroundings(),
     "2 threads": Surroundings(threads=2),
     "4 threads": Surroundings(threads=4),
     "hash seed 1": Surroundings(hashes=1),
@@ -222,29 +227,36 @@ def list_differences(expected: Outputs, found: Outputs) -> list[str]:
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 
 
-def track(layout: Layout, surroundings: Surroundings, movie: tuple[Stack, Stack], words: Sequence[str]) -> Outputs:
-    """Track a movie in a new folder, and return the files of the result."""
+def track(
+    layout: Layout, movie: tuple[Stack, Stack], options: Mapping[str, str], surroundings: Surroundings | None = None
+) -> Outputs:
+    """Track a movie in a new folder, in this process or in another one, and return the files of the result."""
     with tempfile.TemporaryDirectory(prefix="determinism-") as place:
-        images, masks = layout.write(*movie, Path(place, "in"))
-        surroundings.run(["track", f"in/{images}", f"in/{masks}", "-o", "01_RES", *words], Path(place))
+        names = layout.write(*movie, Path(place, "in"))
+        if surroundings is None:
+            images, masks = (Path(place, "in", name) for name in names)
+            gnntrack.track(images, masks, out=Path(place, "01_RES"), pictures=False, **options)
+        else:
+            words = [f"--{name}={value}" for name, value in options.items()]
+            inputs = [f"in/{name}" for name in names]
+            surroundings.run(["track", *inputs, "-o", "01_RES", "--no-pictures", *words], Path(place))
         return read_outputs(Path(place, "01_RES"))
 
 
 def compare_tracking(movie: tuple[Stack, Stack], method: str) -> Iterator[dict[str, Any]]:
     """Yield a row for each variant of a movie that is tracked by a method."""
-    plain, same = Layout(), Surroundings()
-    expected = track(plain, same, movie, METHODS[method])
-    variants = [(name, plain, each) for name, each in SURROUNDINGS.items()]
-    variants += [(name, each, same) for name, each in LAYOUTS.items()]
-    for name, layout, surroundings in variants:
+    options = METHODS[method]
+    expected = track(Layout(), movie, options)
+    for name, surroundings in SURROUNDINGS.items():
+        found = track(Layout(), movie, options, surroundings)
+        yield {"variant": name, "files": len(expected), "differing": list_differences(expected, found)}
+    for name, layout in LAYOUTS.items():
         if layout.labels == "uint8" and movie[1].max() > 255:
             continue
-        found = track(layout, surroundings, movie, METHODS[method])
+        both = expected, track(layout, movie, options)
         if layout.permuted:  # tracks that begin in one frame are numbered in the order of the labels of the input
-            differing = list_differences(number_by_place(expected), number_by_place(found))
-        else:
-            differing = list_differences(expected, found)
-        yield {"variant": name, "files": len(expected), "differing": differing}
+            both = number_by_place(both[0]), number_by_place(both[1])
+        yield {"variant": name, "files": len(both[0]), "differing": list_differences(*both)}
 
 
 def compare_networks(place: Path, name: str) -> Iterator[dict[str, Any]]:
@@ -283,6 +295,7 @@ def read_movie(data: Path, name: str, work: Path) -> tuple[Stack, Stack]:
 def main() -> None:
     """Compare the runs, and write the record."""
     args = _parse_arguments()
+    warnings.simplefilter("ignore", GnntrackWarning)  # of sizes that are not known
     record: dict[str, Any] = {**describe_run(), "tracking": [], "networks": []}
     with tempfile.TemporaryDirectory(prefix="determinism-") as temporary:
         work = Path(temporary)
