@@ -293,27 +293,42 @@ def read_movie(data: Path, name: str, work: Path) -> tuple[Stack, Stack]:
 
 
 def main() -> None:
-    """Compare the runs, and write the record."""
+    """Compare the runs, and write the record after each movie and each command."""
     args = _parse_arguments()
     warnings.simplefilter("ignore", GnntrackWarning)  # of sizes that are not known
     record: dict[str, Any] = {**describe_run(), "tracking": [], "networks": []}
+    if args.out.is_file() and (args.only or args.methods != list(METHODS)):
+        before = json.loads(args.out.read_text(encoding="utf-8"))
+        record |= {name: before[name] for name in ("tracking", "networks")}
     with tempfile.TemporaryDirectory(prefix="determinism-") as temporary:
         work = Path(temporary)
         for name in filter(lambda name: args.only in name, _MOVIES):
             movie = read_movie(args.data, name, work)
             for method in args.methods:
-                for row in compare_tracking(movie, method):
-                    record["tracking"].append({"movie": name, "method": method, **row})
-                    print(name, method, row["variant"], *row["differing"][:3] or ["equal"], sep="  ", flush=True)
+                found = [{"movie": name, "method": method, **row} for row in compare_tracking(movie, method)]
+                _replace_rows(record["tracking"], found, ("movie", "method"))
+                write_record(args.out, record)
         make_place(work)
         for name in filter(lambda name: args.only in name, _NETWORKS):
-            for row in compare_networks(work, name):
-                record["networks"].append(row)
-                print(row["command"], row["variant"], *row["differing"][:3] or ["equal"], sep="  ", flush=True)
-    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    args.out.with_suffix(".md").write_text(format_tables(record), encoding="utf-8")
+            _replace_rows(record["networks"], list(compare_networks(work, name)), ("command",))
+            write_record(args.out, record)
     different = [row for row in record["tracking"] if row["differing"]]
     sys.exit(f"{len(different)} results differ" if different else 0)
+
+
+def _replace_rows(rows: list[dict[str, Any]], found: list[dict[str, Any]], names: Sequence[str]) -> None:
+    """Put rows in the place of earlier ones of the same movie, method or command, and print them."""
+    for row in found:
+        values = (str(value) for name, value in row.items() if name not in {"differing", "files", "seconds"})
+        print(*values, *row["differing"][:3] or ["equal"], sep="  ", flush=True)
+    keys = {tuple(row[name] for name in names) for row in found}
+    rows[:] = [row for row in rows if tuple(row[name] for name in names) not in keys] + found
+
+
+def write_record(out: Path, record: Mapping[str, Any]) -> None:
+    """Write the record and its tables."""
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(format_tables(record), encoding="utf-8")
 
 
 def make_place(place: Path) -> None:
@@ -361,7 +376,9 @@ def format_tables(record: Mapping[str, Any]) -> str:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, default=get_default_data(), help="folder of the movies")
-    parser.add_argument("--only", default="", help="movies and commands whose names contain this text")
+    parser.add_argument(
+        "--only", default="", help="movies and commands whose names contain this text; other rows are kept"
+    )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--out", type=Path, default=RESULTS / "determinism.json")
     return parser.parse_args()
