@@ -305,12 +305,16 @@ def main() -> None:
         for name in filter(lambda name: args.only in name, _MOVIES):
             movie = read_movie(args.data, name, work)
             for method in args.methods:
-                found = [{"movie": name, "method": method, **row} for row in compare_tracking(movie, method)]
+                found = [
+                    {"movie": name, "method": method, **row, "revision": record["revision"]}
+                    for row in compare_tracking(movie, method)
+                ]
                 _replace_rows(record["tracking"], found, ("movie", "method"))
                 write_record(args.out, record)
         make_place(work)
         for name in filter(lambda name: args.only in name, _NETWORKS):
-            _replace_rows(record["networks"], list(compare_networks(work, name)), ("command",))
+            found = [{**row, "revision": record["revision"]} for row in compare_networks(work, name)]
+            _replace_rows(record["networks"], found, ("command",))
             write_record(args.out, record)
     different = [row for row in record["tracking"] if row["differing"]]
     sys.exit(f"{len(different)} results differ" if different else 0)
@@ -319,7 +323,9 @@ def main() -> None:
 def _replace_rows(rows: list[dict[str, Any]], found: list[dict[str, Any]], names: Sequence[str]) -> None:
     """Put rows in the place of earlier ones of the same movie, method or command, and print them."""
     for row in found:
-        values = (str(value) for name, value in row.items() if name not in {"differing", "files", "seconds"})
+        values = (
+            str(value) for name, value in row.items() if name not in {"differing", "files", "seconds", "revision"}
+        )
         print(*values, *row["differing"][:3] or ["equal"], sep="  ", flush=True)
     keys = {tuple(row[name] for name in names) for row in found}
     rows[:] = [row for row in rows if tuple(row[name] for name in names) not in keys] + found
@@ -345,9 +351,10 @@ def format_tables(record: Mapping[str, Any]) -> str:
     lines = ["# Determinism", "", format_circumstances(record), "", "## Tracking", ""]
     methods = list(dict.fromkeys(row["method"] for row in tracking))
     lines += [
-        f"{len({row['movie'] for row in tracking})} movies are tracked again with each variant: masks, tables, graphs "
-        "that are equal byte for byte to those of the first run, of all. With other labels, masks and `res_track.txt` "
-        "are compared with tracks numbered by their place.",
+        f"Movies: {', '.join(dict.fromkeys(row['movie'] for row in tracking))}. Each is tracked again with every "
+        "variant. A cell counts the movies whose masks, tables and graph are equal byte for byte to those of the first "
+        "run. With other labels, masks and `res_track.txt` are compared, with tracks numbered by their place. "
+        f"{_list_revisions(tracking)}",
         "",
         f"| variant | {' | '.join(methods)} |",
         "|---|" + "---|" * len(methods),
@@ -362,15 +369,21 @@ def format_tables(record: Mapping[str, Any]) -> str:
         "",
         "## Networks",
         "",
-        "Commands on a simulated movie that use a network with torch on the CPU; compared with a run with one thread.",
+        "Commands on a simulated movie that use a network with torch on the CPU; compared with a run with one thread. "
+        f"{_list_revisions(record['networks'])}",
         "",
-        "| command | variant | seconds | files | differing |",
-        "|---|---|---|---|---|",
+        "| command | variant | files | differing |",
+        "|---|---|---|---|",
     ]
     for row in record["networks"]:
         differing = ", ".join(row["differing"][:3]) or "none"
-        lines.append(f"| {row['command']} | {row['variant']} | {row['seconds']} | {row['files']} | {differing} |")
+        lines.append(f"| {row['command']} | {row['variant']} | {row['files']} | {differing} |")
     return "\n".join(lines) + "\n"
+
+
+def _list_revisions(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the revisions that rows were measured with."""
+    return f"Revision: {', '.join(dict.fromkeys(row['revision'] for row in rows))}."
 
 
 def _parse_arguments() -> argparse.Namespace:
