@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 import zlib
@@ -20,8 +21,11 @@ import pytest
 import zarr
 from numpy.lib import format as npy_format
 
+import gnntrack
 from gnntrack.batch.results import list_results
-from gnntrack.errors import FrameError, InputError
+from gnntrack.errors import FrameError, InputError, ModelError
+from gnntrack.gnn.training_range import is_number
+from gnntrack.gnn.weights import load_model
 from gnntrack.io import limits
 from gnntrack.io.frames import open_frames
 
@@ -212,3 +216,14 @@ def test_the_page_of_limits_has_the_numbers_of_the_code() -> None:
     }
     for start, number in stated.items():
         assert any(name.startswith(start) and number in row for name, row in rows.items()), start
+
+
+def test_numbers_in_a_model_that_no_float_holds_are_refused(tmp_path: Path) -> None:
+    shipped = Path(gnntrack.__file__).parent / "weights"
+    shutil.copy(shipped / "weights.safetensors", tmp_path)
+    about = json.loads((shipped / "model.json").read_text(encoding="utf-8"))
+    (tmp_path / "model.json").write_text(json.dumps(about | {"temperature": 10**400}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"'temperature' is 1000.*, expected a positive number"):
+        load_model(tmp_path)
+    assert not is_number(10**400)
+    assert not is_number(-(10**400))

@@ -7,6 +7,7 @@ scales and rates fitted to it, and how clear its links are.
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -50,7 +51,8 @@ def is_number(value: Any, *, least: float = -math.inf, most: float = math.inf) -
     >>> is_number(0.5, most=1), is_number(2, most=1), is_number("2"), is_number(True), is_number(float("nan"))
     (True, False, False, False, False)
     """
-    return type(value) in (int, float) and math.isfinite(value) and least <= value <= most
+    # math.isfinite fails for a whole number that is too large for a float
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max and least <= value <= most
 
 
 def are_ranges(given: Any) -> bool:

@@ -6,7 +6,6 @@ longer than scoring most movies.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -174,12 +173,13 @@ def load_for_scoring(folder: str | Path | None = None, *, points: bool = False) 
 
 
 def _make_model(place: Path, name: str, network: nn.Module | ArrayNetwork, about: Mapping[str, Any]) -> Model:
-    temperature = float(about["temperature"])
-    if not (math.isfinite(temperature) and temperature > 0):
-        msg = f"{place / MODEL_FILE}: 'temperature' is {temperature}, expected a positive number; copy the model again"
+    temperature = about["temperature"]
+    if not (is_number(temperature) and temperature > 0):
+        given = f"{temperature!s:.60}"
+        msg = f"{place / MODEL_FILE}: 'temperature' is {given}, expected a positive number; copy the model again"
         raise ModelError(msg)
     _refuse_odd_training(place / MODEL_FILE, about["training"])
-    return Model(network, about["kind"], temperature, about["training"], name, place)
+    return Model(network, about["kind"], float(temperature), about["training"], name, place)
 
 
 def _refuse_odd_training(path: Path, training: Mapping[str, Any]) -> None:
