@@ -230,6 +230,9 @@ def test_a_damaged_mask_of_an_interrupted_segmentation_is_made_again(inputs, hal
     run("segment images -o whole --no-pictures")
     assert read_masks(inputs / "out") == read_masks(inputs / "whole")
     assert len(read_masks(inputs / "out")) == 6
+    found = [json.loads((inputs / name / "gnntrack" / "summary.json").read_text()) for name in ("out", "whole")]
+    assert found[0]["estimates"]["diameter"] == found[1]["estimates"]["diameter"] is not None
+    assert {path.name for path in (inputs / "out").iterdir()} == {*read_masks(inputs / "whole"), "gnntrack"}
 
 
 def test_a_segmentation_without_resume_removes_an_interrupted_one(inputs, halted):

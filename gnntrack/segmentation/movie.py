@@ -260,33 +260,37 @@ def segment_movie(
         remove_path(unfinished)  # of an earlier run
         return statistics.cells
     _begin(unfinished, images, segmenter, source, overwrite=overwrite)
-    statistics = _write_masks(images, segmenter, unfinished, progress=progress)
+    statistics = _write_masks(images, segmenter, unfinished, progress=progress, keep=True)
     if write_extras is not None:
         write_extras(unfinished, statistics)
     with fresh_output(out, overwrite=overwrite) as folder:
         unfinished.rename(folder)
+        for note in folder.glob("mask*.json"):
+            note.unlink()
         (folder / _NOTE).unlink()  # not before: masks without a description would be those of any run
     return statistics.cells
 
 
 def _write_masks(
-    images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None
+    images: FrameStack, segmenter: Segmenter, folder: Path, *, progress: Progress | None, keep: bool = False
 ) -> MovieStatistics:
-    """Write the masks that are missing in a folder; return the statistics of all of them."""
+    """Write the masks that are missing in a folder; return the statistics of all of them.
+
+    With `keep`, the statistics of a frame are written beside its mask, so that another run can continue.
+    """
     statistics, digits = MovieStatistics(segmenter, images.spacing), max(3, len(str(len(images) - 1)))
     seen = show_colours(images, segmenter)
     for frame in range(len(images)):
         place = folder / f"mask{frame:0{digits}d}.tif"
-        written = _read_written(place, images.shape)
-        if written is not None:
-            statistics.add_frame(frame, written)
-        else:
+        if not _restore(statistics, frame, place, images.shape):
             image = seen[frame]
             labels = segment_frame(segmenter, image, frame=frame, file=images.names[frame])
             statistics.add_frame(frame, labels, image)
             dtype = np.min_scalar_type(max(65535, int(labels.max(initial=0))))
             aside = place.with_suffix(".partial")  # renamed when complete, so that half a mask is never resumed from
             tifffile.imwrite(aside, labels.astype(dtype), compression="zlib", compressionargs={"level": 1})
+            if keep:
+                write_manifest(place.with_suffix(".json"), statistics.save_frame(frame))
             aside.replace(place)
         if progress is not None:
             progress("segment", frame + 1, len(images))
@@ -294,15 +298,18 @@ def _write_masks(
     return statistics
 
 
-def _read_written(place: Path, shape: tuple[int, ...]) -> Image | None:
-    """Return a mask that an earlier run has written, None if it is missing or damaged, as after a power failure."""
-    if not place.exists():
-        return None
+def _restore(statistics: MovieStatistics, frame: int, place: Path, shape: tuple[int, ...]) -> bool:
+    """Take a frame that an earlier run has written; False if it is missing or damaged, as after a power failure."""
+    saved = read_manifest(place.with_suffix(".json")) if place.exists() else None
+    if saved is None:
+        return False
     try:
-        labels: Image = tifffile.imread(place)
-    except (OSError, ValueError, tifffile.TiffFileError):
-        return None
-    return labels if labels.shape == shape else None
+        if tifffile.imread(place).shape != shape:
+            return False
+        statistics.restore_frame(frame, saved, shape)
+    except (OSError, ValueError, LookupError, TypeError, tifffile.TiffFileError):
+        return False
+    return True
 
 
 def _describe_segmentation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from gnntrack.plurals import count_noun
 from gnntrack.segmentation.protocol import get_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gnntrack.segmentation.protocol import Segmenter
     from gnntrack.types import Image
@@ -192,7 +192,7 @@ class MovieStatistics:
         labels : integer array (Y, X) or (Z, Y, X)
             Its labels, 0 = background.
         image : array of the same shape, optional
-            Its image, from which the segmenter has just made the labels; None if an earlier run made them.
+            Its image, from which the segmenter has just made the labels.
         """
         if frame in self.frames:
             return
@@ -200,7 +200,25 @@ class MovieStatistics:
         self.shape = labels.shape
         found = None if image is None else get_estimated_diameter(self._segmenter)
         if found is not None and self._prepared is None:
-            self._diameters[frame] = found
+            self._diameters[frame] = float(found)
+
+    def save_frame(self, frame: int) -> dict[str, Any]:
+        """Return what is recorded of a frame as plain JSON values, for `restore_frame`."""
+        return {"frame": [float(each) for each in self.frames[frame]], "diameter": self._diameters.get(frame)}
+
+    def restore_frame(self, frame: int, saved: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+        """Record a frame that an earlier run has segmented.
+
+        Raises
+        ------
+        ValueError, LookupError, TypeError
+            If the values are not those of `save_frame`.
+        """
+        kinds = [type(each) for each in FrameStatistics(0, 0.0, 0.0, 0.0, 0)]
+        values: list[Any] = [kind(each) for kind, each in zip(kinds, saved["frame"], strict=True)]
+        self.frames[frame], self.shape = FrameStatistics(*values), shape
+        if saved["diameter"] is not None:
+            self._diameters[frame] = float(saved["diameter"])
 
     @property
     def cells(self) -> int:
