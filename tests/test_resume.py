@@ -108,8 +108,13 @@ def test_a_file_that_is_not_recorded_is_not_kept(inputs):
     assert (inputs / "out.toml").read_text() == "mine"
 
 
-def test_another_version_is_a_change(inputs, monkeypatch):
+def test_without_resume_nothing_is_left_beside_an_output(inputs):
     run("init-config -o out.toml")
+    assert not (inputs / ".gnntrack").exists()
+
+
+def test_another_version_is_a_change(inputs, monkeypatch):
+    run("init-config -o out.toml --resume")
     monkeypatch.setattr(gnntrack.io.manifests, "__version__", "99")
     assert "and is now 99" in run("init-config -o out.toml --resume", code=2)
 
@@ -134,7 +139,7 @@ def test_an_output_whose_run_was_killed_before_it_appeared_is_made(inputs, monke
 
 def test_of_several_outputs_those_are_made_that_are_missing(inputs):
     line = "track images masks -o 01_RES --output-edge-table links.csv"
-    run(line)
+    run(f"{line} --resume")
     (inputs / "links.csv").unlink()
     run(f"{line} --resume")
     assert (inputs / "links.csv").is_file()
@@ -143,7 +148,7 @@ def test_of_several_outputs_those_are_made_that_are_missing(inputs):
 
 def test_the_images_behind_a_result_count_for_its_page(inputs):
     run("track images masks -o 01_RES")
-    run("report 01_RES -o 01_RES/report.html")  # in the folder of its source
+    run("report 01_RES -o 01_RES/report.html --resume")  # in the folder of its source
     assert KEPT in run("report 01_RES -o 01_RES/report.html --resume")
     damage(inputs / "images")
     told = run("report 01_RES -o 01_RES/report.html --resume", code=2)
@@ -152,18 +157,18 @@ def test_the_images_behind_a_result_count_for_its_page(inputs):
 
 def test_records_of_outputs_that_are_gone_are_removed(inputs):
     for name in ("a", "b"):
-        run(f"init-config -o {name}.toml")
+        run(f"init-config -o {name}.toml --resume")
     (inputs / "a.toml").unlink()
-    run("init-config -o c.toml")
+    run("init-config -o c.toml --resume")
     records = sorted(path.name for path in (inputs / ".gnntrack").iterdir())
-    assert records == ["b.toml.json", "c.toml.json", "graph.geff.json", "lineage.geff.json"]
+    assert records == ["b.toml.json", "c.toml.json"]
     assert json.loads((inputs / ".gnntrack" / "c.toml.json").read_text())["runs"][0]["command"] == "init-config"
 
 
 def test_records_in_the_folder_of_an_output_do_not_keep_it_from_being_overwritten(inputs):
     line = "simulate --frames 2 --shape 48,48 --cells 2 -o movie"
-    run(line)
-    run("init-config -o movie/settings.toml")
+    run(f"{line} --resume")
+    run("init-config -o movie/settings.toml --resume")
     assert KEPT in run(f"{line} --resume")
     (inputs / "movie" / "settings.toml").unlink()
     run(f"{line} --overwrite")

@@ -57,7 +57,7 @@ def resume_option(about: str = "", *, continues: bool = False) -> Callable[[Func
                     show_rows([("kept", f"{out}: this command has made it from the same inputs") for out in finished])
                     return None
                 values["overwrite"] = values["overwrite"] or bool(finished)
-            with record_outputs(described.run):
+            with record_outputs(described.run if resume else None):
                 return command(*args, **values, **({"resume": resume} if continues else {}))
 
         text = about or "Keep OUT if it is finished and made by the same command from the same inputs."
