@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import re
 import zipfile
@@ -137,12 +138,11 @@ def test_what_is_interrupted_between_two_files_leaves_both(model: Path, monkeypa
 
 
 def test_an_interrupted_write_leaves_the_model_that_was_there(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:10])
+    def stop(descriptor: int) -> None:
+        os.ftruncate(descriptor, 10)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_bytes", stop)
+    monkeypatch.setattr(os, "fsync", stop)
     with pytest.raises(KeyboardInterrupt):
         save_model(model, small(1), training={})
     assert same(load_model(model).network, small())
@@ -475,13 +475,12 @@ def test_a_checkpoint_is_one_file_replaced_as_a_whole(tmp_path: Path, monkeypatc
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"]
     training.run(1)
 
-    def interrupt(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:100])
+    def interrupt(descriptor: int) -> None:
+        os.ftruncate(descriptor, 100)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", interrupt)
+        patched.setattr(os, "fsync", interrupt)
         with pytest.raises(KeyboardInterrupt):
             training.save(tmp_path)
     other = _Training(seed=1)
