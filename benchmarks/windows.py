@@ -64,7 +64,7 @@ def _simulate() -> Iterator[Source]:
 def _find_real(data: Path) -> Iterator[Source]:
     for name, (images, masks) in REAL.items():
         if (data / masks).is_dir():
-            yield name, data / images, data / masks
+            yield name, data / images if (data / images).is_dir() else None, data / masks
 
 
 def compare(images: object, masks: object, method: str, work: Path | None) -> dict[str, Any]:
