@@ -29,7 +29,9 @@ def run(tmp_path):
 
 
 def list_folder(run):
-    return sorted(path.name for path in run.folder.parent.iterdir()), sorted(path.name for path in run.folder.iterdir())
+    """Return the names beside and inside of the folder, without the records of outputs."""
+    beside = sorted(path.name for path in run.folder.parent.iterdir() if path.name != ".gnntrack")
+    return beside, sorted(path.name for path in run.folder.iterdir())
 
 
 def test_a_training_replaces_an_earlier_result(run):

@@ -15,7 +15,7 @@ from gnntrack.windows.tracking import plan_tracking, track_in_windows
 
 def make_movie(**options):
     """Return images and masks with faults: masks that are missing, merged, or debris."""
-    movie = gnntrack.simulate(**{"frames": 36, "cells": 14, "shape": (130, 130), "cycle": 20, "seed": 1003} | options)
+    movie = gnntrack.simulate(**{"frames": 30, "cells": 8, "shape": (100, 100), "cycle": 20, "seed": 1003} | options)
     images, masks = np.array(movie.images), np.array(movie.masks)
     rng = np.random.default_rng(3)
     for frame in range(1, len(masks)):
@@ -27,16 +27,28 @@ def make_movie(**options):
     return images, masks
 
 
-def track_both(tmp_path, images, masks, *, most_cells, settings=None, method="hungarian", halo=12):
-    """Track a movie as a whole and in windows, and return both results."""
-    settings = settings or Settings()
+def track_both(tmp_path, images, masks, *, frames=20, settings=None, method="hungarian", halo=8):
+    """Track a movie as a whole and in windows of some frames, with their halos, and return both results."""
+    settings = (settings or Settings()).replace(output__pictures=False)
     gnntrack.track(images, masks, out=tmp_path / "whole", method=method, settings=settings)
+    cells = gnntrack.load(tmp_path / "whole").cells
+    most_cells = round(frames * len(cells) / cells.n_frames)
     job = plan_tracking(
         images, masks, method=method, solver=None, settings=settings, options={}, most_cells=most_cells, halo=halo
     )
     assert track_in_windows(job, tmp_path / "work", tmp_path / "windows")
     assert len(read_windows(tmp_path / "work")) > 2
     return tmp_path / "whole", tmp_path / "windows"
+
+
+def find_free_place(masks, side):
+    """Return the slices of a square without any cell in some frames, away from the border and from all cells."""
+    taken = (masks > 0).any(axis=0)
+    for y in range(side, taken.shape[0] - 2 * side):
+        for x in range(side, taken.shape[1] - 2 * side):
+            if not taken[y - 3 : y + side + 3, x - 3 : x + side + 3].any():
+                return (slice(None), slice(y, y + side), slice(x, x + side))
+    raise AssertionError
 
 
 def list_differences(one: Path, other: Path, *, without=("summary.json",)):
@@ -52,7 +64,7 @@ def list_differences(one: Path, other: Path, *, without=("summary.json",)):
 
 def test_windows_give_the_result_of_the_whole_movie(tmp_path):
     images, masks = make_movie()
-    both = track_both(tmp_path, images, masks, most_cells=700)
+    both = track_both(tmp_path, images, masks, frames=20)
     # the proven bound of the whole movie is not that of its windows
     assert list_differences(*both) == ["gnntrack/lineage.geff/.zattrs"]
     table = (both[0] / "gnntrack" / "repairs.csv").read_text()
@@ -60,27 +72,31 @@ def test_windows_give_the_result_of_the_whole_movie(tmp_path):
     assert "split" in table
 
 
+@pytest.mark.slow
 def test_windows_give_the_masks_of_the_whole_movie_with_a_network(tmp_path):
-    images, masks = make_movie(frames=30)
-    differ = list_differences(*track_both(tmp_path, images, masks, most_cells=420, method="gnn"))
+    images, masks = make_movie(frames=44)
+    differ = list_differences(*track_both(tmp_path, images, masks, frames=30, method="gnn", halo=12))
     assert not [name for name in differ if name.startswith(("mask", "res_track"))]
 
 
 def test_windows_keep_the_rules_for_families(tmp_path):
-    _, masks = make_movie(frames=30)
-    masks[7:9, 2:4, 60:63] = 900  # debris
-    masks[12, 124:128, 60:66] = 901
+    _, masks = make_movie(shape=(140, 140))
+    masks[8:10][find_free_place(masks[6:12], 7)] = 900  # debris
+    masks[18:20][find_free_place(masks[16:22], 13)] = 901  # a track of two frames
     settings = Settings().replace(repair__min_track_length=4)
-    one, other = track_both(tmp_path, None, masks, most_cells=330, settings=settings, halo=8)
+    one, other = track_both(tmp_path, None, masks, settings=settings)
     differ = list_differences(one, other)  # z-scores of a frame that is measured again before short tracks are removed
     assert not [name for name in differ if name.startswith(("mask", "res_track", "gnntrack/repairs"))]
-    assert "short track" in (other / "gnntrack" / "repairs.csv").read_text()
+    table = (other / "gnntrack" / "repairs.csv").read_text()
+    assert "short track" in table
+    assert "debris" in table
 
 
+@pytest.mark.slow
 def test_windows_of_a_movie_with_empty_frames(tmp_path):
-    _, masks = make_movie(frames=30)
+    _, masks = make_movie()
     masks[10:14] = 0
-    both = track_both(tmp_path, None, masks, most_cells=500)
+    both = track_both(tmp_path, None, masks, frames=20)
     assert list_differences(*both) == ["gnntrack/lineage.geff/.zattrs"]
 
 
