@@ -89,21 +89,35 @@ def find_growth(cells: Cells, drift: FloatArray, known: FloatArray, *, neighbour
     """
     near = CLOSE * estimate_of_movie("motion.spacing", lambda: measure_spacing(cells))
     starts = _list_starts(cells, drift)
-    best = estimate_of_movie("growth.start", lambda: _choose_start(cells, starts, known, near, neighbours))
+    grown: dict[str, FloatArray] = {}
+
+    def choose() -> str | None:  # text, since windows take the most frequent one, and no mean
+        start = _choose_start(cells, starts, known, near, neighbours)
+        if start is None:
+            return None
+        grown[str(start)], gain = _grow(cells, starts[start], known, near, neighbours)
+        return str(start) if _is_clear_gain(gain) else None
+
+    best = estimate_of_movie("growth.start", choose)
     if best is None:
         return None
+    return grown[best] if best in grown else _grow(cells, starts[int(best)], known, near, neighbours)[0]
+
+
+def _grow(
+    cells: Cells, start: _Start, known: FloatArray, near: float, neighbours: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return the displacement (N, D) from a start where it is better than the known one, and what each cell gains."""
     frames = range(cells.n_frames - 1)
-    grown = _move(cells, starts[best], frames, _FITS, neighbours)
-    gains = []
+    grown = _move(cells, start, frames, _FITS, neighbours)
+    gains = [np.zeros(0)]
     for frame in frames:
         gain = measure_closeness(cells, grown, [frame], near) - measure_closeness(cells, known, [frame], near)
         if gain.sum() < 0:
             here = cells.rows(frame)
             grown[here], gain = known[here], np.zeros_like(gain)
         gains.append(gain)
-    total = np.concatenate(gains)
-    clear = estimate_of_movie("growth.clear", lambda: _is_clear_gain(total))
-    return grown if clear else None
+    return grown, np.concatenate(gains)
 
 
 def _is_clear_gain(gain: FloatArray) -> bool:
