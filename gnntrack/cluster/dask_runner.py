@@ -26,6 +26,10 @@ _AHEAD = 2000  # tasks that the scheduler holds at a time
 _PATIENCE = 60.0  # seconds until a shared file system shows the file of another machine
 _one_at_a_time = Lock()  # warnings are collected for each process, not for each thread
 
+_SPAWNED = "distributed.nanny.pre-spawn-environ"
+"""Setting of Dask: the environment of workers. Its default gives the memory of each array back to the system
+(MALLOC_TRIM_THRESHOLD_), which takes as much time as the tracking."""
+
 
 @contextmanager
 def open_dask(scheduler: str, workers: int | None = None) -> Iterator[Runner]:
@@ -62,15 +66,19 @@ def _start_cluster(scheduler: str, workers: int | None) -> Iterator[Any]:
     """Yield the address of a scheduler, or a cluster that is started for this run."""
     distributed = _import_package("distributed")
     if scheduler == LOCAL:
-        with distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            security=True,  # other people on this machine cannot send tasks
-            silence_logs=logging.ERROR,
-            env=ONE_THREAD,
-        ) as cluster:
+        settings = import_module("dask.config").set({_SPAWNED: ONE_THREAD})
+        with (
+            settings,
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",
+                security=True,  # other people on this machine cannot send tasks
+                silence_logs=logging.ERROR,
+                env=ONE_THREAD,
+            ) as cluster,
+        ):
             yield cluster
     elif scheduler == SLURM:
         lines = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
