@@ -126,11 +126,12 @@ def format_workers(rows: Iterable[Row]) -> str:
     lines = []
     for row in _select(rows, method="gnntrack"):
         one = next(iter(_select(rows, method="gnntrack", kind=row["kind"], size=row["size"], workers=1)), None)
-        if row["workers"] > 1 and one is not None and "failed" not in row and "failed" not in one:
-            ratio = one["seconds"] / row["seconds"]
-            start = [TITLES[row["kind"]], f"{row['cells']:,}", str(row["workers"]), f"{row['seconds']:.0f}"]
-            lines.append([*start, f"{ratio:.2f}", f"{row['peak_mb'] / 1000:.2f}"])
-    head = ["movie", "cells", "workers", "time, s", "times as fast as one", "memory, GB"]
+        if row["workers"] > 1 and "failed" not in row:
+            alone = "" if one is None or "failed" in one else f"{one['seconds'] / row['seconds']:.2f}"
+            start = [TITLES[row["kind"]], f"{row['cells']:,}", str(row["workers"])]
+            times = [f"{row[name]:.0f}" for name in ("seconds", "cpu_seconds")]
+            lines.append([*start, *times, alone, f"{row['peak_mb'] / 1000:.2f}", f"{row['links_found']:.4f}"])
+    head = ["movie", "cells", "workers", "time, s", "processor, s", "times as fast as one", "memory, GB", "links found"]
     return format_table(head, lines) if lines else ""
 
 
