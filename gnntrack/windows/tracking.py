@@ -64,8 +64,7 @@ def track_large(
     **plan
         ``method``, ``solver`` and ``options`` of `MaskTracking`.
     """
-    size: dict[str, Any] = {"n_frames": len(movie.masks), "shape": tuple(movie.masks.shape)}
-    job = MaskTracking(run.images, run.masks, settings=run.settings, **size, **plan)
+    job = plan_tracking(run.images, run.masks, movie=movie, settings=run.settings, **plan)
     execution = Execution()
     with open_work_folder(out, execution) as work:
         execute_job(job, work, execution, progress=progress)
@@ -82,6 +81,7 @@ def plan_tracking(
     solver: str | None,
     settings: Settings,
     options: Mapping[str, Any],
+    movie: Movie | None = None,
     **sizes: int,
 ) -> MaskTracking:
     """Return the job that tracks a movie of masks.
@@ -92,12 +92,14 @@ def plan_tracking(
         As of `gnntrack.track`.
     options : mapping
         As of `gnntrack.windows.MaskTracking`.
+    movie : Movie, optional
+        The movie, if it is open.
     **sizes : int
         ``most_cells``, ``halo`` and ``most_sampled`` of it.
     """
     from gnntrack.movie import open_movie
 
-    movie = open_movie(images, masks, settings=settings, **options)
+    movie = movie or open_movie(images, masks, settings=settings, **options)
     size: dict[str, Any] = {"n_frames": len(movie.masks), "shape": tuple(movie.masks.shape), **sizes}
     return MaskTracking(images, masks, method, solver, settings, options=dict(options), **size)
 
