@@ -27,6 +27,7 @@ from gnntrack.io.geff_axes import (
 )
 from gnntrack.io.geff_columns import EXACT, EXTRA, FUSION, INPUT_ID, ORIGINS, POINT_ID, SEG_ID, SPACE, TRACK
 from gnntrack.io.geff_extras import check_axes, check_extras
+from gnntrack.io.geff_reader import open_reader
 from gnntrack.io.limits import MAX_FRAMES
 from gnntrack.io.stack import UNREADABLE
 from gnntrack.io.zarr_checks import check_store
@@ -35,7 +36,6 @@ from gnntrack.plurals import count_noun
 from gnntrack.types import Cells, Fusions, Provenance
 
 if TYPE_CHECKING:
-    from geff import GeffReader
     from geff_spec import Axis, GeffMetadata, PropMetadata
 
     from gnntrack.types import BoolArray, FeatureArray, FloatArray, IntArray
@@ -71,7 +71,7 @@ class GeffStore:
             raise FormatError(msg)
         check_store(Path(path))
         with _convert_errors(path):
-            self.reader = _open_reader(path)
+            self.reader = open_reader(path)
             self.ids: np.ndarray = np.asarray(self.reader.nodes[:])
             self.edges: np.ndarray = np.asarray(self.reader.edges[:]).reshape(-1, 2)
         if len(np.unique(self.ids)) < len(self.ids):
@@ -418,13 +418,6 @@ class GeffStore:
     def _fail(self, problem: str) -> NoReturn:
         msg = f"{self.path}: {problem}"
         raise FormatError(msg)
-
-
-def _open_reader(path: str | Path) -> GeffReader:
-    with warnings.catch_warnings():  # zarr and its codecs warn of future changes at import
-        warnings.simplefilter("ignore")
-        from geff import GeffReader
-    return GeffReader(str(path))
 
 
 @contextmanager
