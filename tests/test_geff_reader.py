@@ -104,7 +104,9 @@ def test_a_damaged_chunk_is_named(geff, cut):
         read_lineage(geff)
 
 
-@pytest.mark.parametrize("values", [np.zeros((0, 2), np.int64), np.array([True, False]), np.ones((2, 3))[:, 1:]], ids=str)
+@pytest.mark.parametrize(
+    "values", [np.zeros((0, 2), np.int64), np.array([True, False]), np.ones((2, 3))[:, 1:]], ids=str
+)
 def test_arrays_of_any_shape_are_read_back(tmp_path, values):
     write_array(tmp_path / "x", values)
     found = find_array(tmp_path / "x").read()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,28 +87,35 @@ def open_reader(path: str | Path) -> GeffReader | PlainReader:
 def _open_plain(folder: Path) -> PlainReader | None:
     """Return the reader of a file that is in every respect as gnntrack writes it, else None: geff names the fault."""
     groups = [folder, *(folder / kind / part for kind in _KINDS for part in ("", "props"))]
-    if not all(map(is_plain_group, groups)) or not (folder / ".zattrs").is_file():
+    if not all(map(is_plain_group, groups)):
         return None
-    stored = read_json(folder / ".zattrs")
-    if not isinstance(stored, dict) or not isinstance(stored.get("geff"), dict):
-        return None
-    nodes, edges = (find_array(folder / kind / "ids") for kind in _KINDS)
-    if nodes is None or edges is None or nodes.dtype.kind not in "iu" or edges.dtype.kind not in "iu":
-        return None
-    if len(nodes.shape) != 1 or edges.shape[1:] != (2,):
+    stored, ids = _read_attributes(folder), _find_ids(folder)
+    if not stored or ids is None:
         return None
     from geff_spec import GeffMetadata
 
-    metadata = GeffMetadata.model_validate(stored["geff"])
-    of_nodes = _find_properties(folder / "nodes" / "props", metadata.node_props_metadata, nodes)
-    of_edges = _find_properties(folder / "edges" / "props", metadata.edge_props_metadata, edges)
-    if (
-        of_nodes is None
-        or of_edges is None
-        or not all(_is_axis(of_nodes.get(each.name)) for each in metadata.axes or [])
-    ):
+    metadata = GeffMetadata.model_validate(stored)
+    of_nodes = _find_properties(folder / "nodes" / "props", metadata.node_props_metadata, ids[0])
+    of_edges = _find_properties(folder / "edges" / "props", metadata.edge_props_metadata, ids[1])
+    if of_nodes is None or of_edges is None:
         return None
-    return PlainReader(metadata, (nodes, edges), (of_nodes, of_edges))
+    axes = all(_is_axis(of_nodes.get(each.name)) for each in metadata.axes or [])
+    return PlainReader(metadata, ids, (of_nodes, of_edges)) if axes else None
+
+
+def _read_attributes(folder: Path) -> dict[str, Any]:
+    """Return the metadata of GEFF as they are stored; nothing if there are none."""
+    stored = read_json(folder / ".zattrs") if (folder / ".zattrs").is_file() else {}
+    about = stored.get("geff") if isinstance(stored, dict) else None
+    return about if isinstance(about, dict) else {}
+
+
+def _find_ids(folder: Path) -> tuple[PlainArray, PlainArray] | None:
+    """Return the ids of the nodes and of the edges, None if they are not whole numbers or have another shape."""
+    nodes, edges = (find_array(folder / kind / "ids") for kind in _KINDS)
+    if nodes is None or edges is None or len(nodes.shape) != 1 or edges.shape[1:] != (2,):
+        return None
+    return (nodes, edges) if {nodes.dtype.kind, edges.dtype.kind} <= {"i", "u"} else None
 
 
 def _find_properties(folder: Path, about: Mapping[str, PropMetadata], ids: PlainArray) -> dict[str, _Arrays] | None:
