@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -37,8 +39,8 @@ def job(tmp_path):
 
 
 def read_files(work):
-    """Return the content of all files of a work folder but of the manifest, which has the time of the inputs."""
-    files = [path for path in work.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    """Return the content of all files of a work folder but of those that have times."""
+    files = [path for path in work.rglob("*") if path.is_file() and path.name not in ("manifest.json", "times.json")]
     return {path.relative_to(work).as_posix(): path.read_bytes() for path in files}
 
 
@@ -205,6 +207,23 @@ def test_a_killed_run_is_continued_and_gives_the_same_bytes(job, whole, tmp_path
     assert list(tmp_path.rglob(".partial-*/begun"))
     assert run(job, tmp_path / "work", resume=True) == WARNINGS
     assert read_files(tmp_path / "work") == whole
+
+
+def test_a_process_ends_in_the_middle_of_its_task_when_the_main_one_is_killed():
+    code = """
+import os, time
+from gnntrack.cluster.workers import Worker
+worker = Worker()
+worker.send(os.getpid)
+worker.receive()
+worker.send(time.sleep, 30)
+print("begun", flush=True)
+time.sleep(30)
+"""
+    main = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert main.stdout.readline() == b"begun\n"
+    main.kill()
+    assert main.communicate(timeout=20) == (b"", None)  # its standard output is closed when all processes have ended
 
 
 @pytest.fixture(scope="module")

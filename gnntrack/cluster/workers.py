@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
@@ -114,8 +115,20 @@ def _serve(pipe: Connection) -> None:
     """Do tasks until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the main process, and this one with it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     show_warnings()
     with suppress(EOFError, OSError):
         while True:
             function, arguments = pipe.recv()
             pipe.send(function(*arguments))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended, even by SIGKILL: in the middle of a task.
+
+    Otherwise the process would hold the lock of its output, and write into a folder that the next run uses.
+    """
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
