@@ -20,7 +20,7 @@ from gnntrack.point_movie import Detection
 from gnntrack.point_results import find_file_format, write_point_result
 from gnntrack.result_files import RunRecord
 from gnntrack.settings import Settings
-from gnntrack.stage_times import record_stages, time_stage
+from gnntrack.stage_times import record_stages
 from gnntrack.user_warnings import record_warnings
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def track_divided(
             job, write = _plan_masks(run, plan | {"options": options}, execution.max_memory)
         finished = execute_job(job, work, execution, progress=progress)
         if finished and execution.shard is None:
-            with time_stage("writing"):
-                write(work, out, overwrite=overwrite)
+            write(work, out, overwrite=overwrite)
     return finished
 
 

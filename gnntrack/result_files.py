@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_MODULES = ("numpy", "scipy", "numba", "cv2", "tifffile", "imagecodecs", "lap", "torch")
+_PACKAGES = ("numpy", "scipy", "numba", "opencv-python-headless", "tifffile", "imagecodecs", "lap", "torch")
 
 
 @dataclass
@@ -421,9 +421,17 @@ def _describe_source(source: object) -> str | None:
 
 
 def _list_versions() -> dict[str, str]:
-    """Return the versions of the packages that were used; to read the metadata of others would take longer."""
-    used = {name: sys.modules[name] for name in _MODULES if name in sys.modules}
-    return {name: str(getattr(module, "__version__", "unknown")) for name, module in used.items()}
+    """Return the versions of installed packages that a result can depend on, whether this process has used them or not.
+
+    So they are the same whatever was done by other processes, or by an earlier run that is continued.
+    """
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def restore_settings(summary: Mapping[str, Any]) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from gnntrack.cli import cli
 from gnntrack.cluster.execution import Execution
 from gnntrack.dividing import track_divided
 from gnntrack.errors import InputError, OutputError
+from gnntrack.json_files import read_json
 
 SBATCH = """#!/bin/bash
 # stands for SLURM: notes what is submitted{run}
@@ -103,8 +105,12 @@ def test_a_large_movie_that_is_tracked_by_itself_is_continued(world, place, monk
         patch.setattr("gnntrack.windows.tracking.collect_result", stop)
         run(TRACK, code=130)
     monkeypatch.setattr("gnntrack.cluster.runners.execute_task", stop)  # all tasks are finished
+    monkeypatch.delitem(sys.modules, "lap", raising=False)  # no task has used it in this process
     run(f"{TRACK} --resume")
     assert read_masks("01_RES") == read_masks(world / "whole")
+    whole, divided = (read_json(place / name / "gnntrack" / "summary.json") for name in (world / "whole", "01_RES"))
+    assert divided["versions"] == whole["versions"]
+    assert divided["stages"]["windows"]["seconds"] > 0
 
 
 def test_the_scripts_for_slurm_do_all_the_work(world, place, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from gnntrack.io.result_folders import find_foreign_file
 from gnntrack.measure.cells import measure_cells
 from gnntrack.results import read_result
 from gnntrack.settings import CellSettings
+from gnntrack.stage_times import add_stages, record_stages, time_stage
 
 
 def cell_lost_for_a_frame():
@@ -194,6 +196,20 @@ def test_summary_counts_the_cells_of_the_result(masks, out):
     assert list(stages) == ["reading", "graph", "scores", "solving", "repair", "writing"]
     assert sum(stage["seconds"] for stage in stages.values()) <= summary["seconds"]
     assert stages["writing"]["peak_mb"] >= stages["reading"]["peak_mb"] > 0
+
+
+def test_a_stage_is_timed_without_the_stages_within_it():
+    with record_stages() as stages:
+        with time_stage("outer"):
+            with time_stage("inner"):
+                time.sleep(0.05)
+            add_stages({"inner": {"seconds": 1.0, "cpu_seconds": 1.0, "peak_mb": None}})  # of another process
+        with time_stage("outer"):
+            pass
+    assert list(stages) == ["outer", "inner"]
+    assert 0 <= stages["outer"]["seconds"] < 0.05
+    assert stages["inner"]["seconds"] >= 1.05
+    assert stages["inner"]["peak_mb"] > 0
 
 
 def test_the_segmenter_of_images_without_masks_is_reported(tmp_path):

@@ -11,12 +11,14 @@ from gnntrack.cluster.tasks import (
     Job,
     find_damaged,
     is_finished,
+    read_times,
     read_warnings,
     remove_leftovers,
     remove_task,
     task_path,
 )
 from gnntrack.cluster.work_folder import hold_work_folder, wait_for_lock
+from gnntrack.stage_times import add_stages
 from gnntrack.user_warnings import warn_user
 
 __all__ = ["Job", "Runner", "run_job", "task_path"]
@@ -75,6 +77,8 @@ def run_job(
             _run_stage(job, folder, stage, count, runner=runner, shard=shard, progress=progress)
             if not all(is_finished(folder, stage, index) for index in range(count)):
                 return False
+            for times in read_times(folder, stage, count):
+                add_stages(times)
             for message in dict.fromkeys(read_warnings(folder, stage, count)):
                 warn_user(message)
     return True

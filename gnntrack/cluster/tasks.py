@@ -4,6 +4,7 @@
 
     WORK/STAGE/INDEX/result        what the task wrote, a file or a folder
     WORK/STAGE/INDEX/checks.json   size and hash of each file, and the warnings of the task
+    WORK/STAGE/INDEX/times.json    time and memory of the task, and of stages of the run that it timed
 
 The folder of a task appears as a whole, by a rename.
 """
@@ -23,6 +24,7 @@ from gnntrack.errors import GnntrackWarning, InputError, OutputError
 from gnntrack.io.output import explain_error
 from gnntrack.io.output_places import choose_temporary_path, list_leftovers, move_output, remove_path
 from gnntrack.json_files import read_json
+from gnntrack.stage_times import StageTimes, record_stages, time_stage
 
 __all__ = [
     "MANIFEST",
@@ -31,6 +33,7 @@ __all__ = [
     "find_damaged",
     "is_finished",
     "name_task",
+    "read_times",
     "read_warnings",
     "remove_leftovers",
     "remove_task",
@@ -39,7 +42,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 """File of a work folder that describes its job."""
-_RESULT, _CHECKS = "result", "checks.json"
+_RESULT, _CHECKS, _TIMES = "result", "checks.json", "times.json"
+_UNITS = ("seconds", "cpu_seconds", "peak_mb")
 _BLOCK = 1 << 20  # bytes that are hashed at a time
 
 
@@ -101,13 +105,14 @@ def execute_task(job: Job, work: Path, stage: str, index: int, version: str = __
     place = choose_temporary_path(target)
     place.mkdir(parents=True)
     try:
-        with _catch_warnings() as messages:
+        with _catch_warnings() as messages, record_stages() as stages, time_stage(stage):
             job.run_task(stage, index, work, place / _RESULT)
         files = _measure_files(place)
         if not files:
             msg = f"{name_task(stage, index)} wrote nothing"
             raise OutputError(msg)
         _write_json(place / _CHECKS, {"files": files, "warnings": messages})
+        _write_json(place / _TIMES, stages)
         move_output(place, target)
     except BaseException as error:
         remove_path(place)
@@ -146,7 +151,8 @@ def _catch_warnings() -> Iterator[list[str]]:
 
 def _measure_files(folder: Path) -> dict[str, list[Any]]:
     """Return the size and the hash of each file of a result."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _CHECKS)
+    own = {folder / _CHECKS, folder / _TIMES}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in own)
     return {path.relative_to(folder).as_posix(): [path.stat().st_size, _hash_file(path)] for path in files}
 
 
@@ -189,6 +195,21 @@ def read_warnings(work: Path, stage: str, count: int) -> list[str]:
     """Return the warnings of the finished tasks of a stage, in the order of the tasks."""
     checks = [read_json(task_path(work, stage, index).with_name(_CHECKS)) for index in range(count)]
     return [message for each in checks for message in each["warnings"]]
+
+
+def read_times(work: Path, stage: str, count: int) -> Iterator[StageTimes]:
+    """Yield time and memory of what the tasks of a stage did, in the order of the tasks, also of an earlier run.
+
+    Times that cannot be read, which results do not depend on, are left out.
+    """
+    for index in range(count):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            found = read_json(task_path(work, stage, index).with_name(_TIMES))
+            yield {name: {unit: _read_number(used[unit]) for unit in _UNITS} for name, used in found.items()}
+
+
+def _read_number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def remove_task(work: Path, stage: str, index: int) -> None:

@@ -68,8 +68,7 @@ def track_large(
     execution = Execution()
     with open_work_folder(out, execution) as work:
         execute_job(job, work, execution, progress=progress)
-        with time_stage("writing"):
-            collect_result(work, out, overwrite=overwrite, run=run)
+        collect_result(work, out, overwrite=overwrite, run=run)
     return load_result(out)
 
 
@@ -141,9 +140,10 @@ def collect_result(work: Path, out: str | Path, *, overwrite: bool = False, run:
         Warnings, stages and time of the run are recorded in ``summary.json``.
     """
     with fresh_output(out, overwrite=overwrite) as folder:
-        _link_files(task_path(work, "result", 0) / RESULT, folder)
-        for k in range(len(read_windows(work))):
-            _link_files(task_path(work, "masks", k), folder)
+        with time_stage("writing"):
+            _link_files(task_path(work, "result", 0) / RESULT, folder)
+            for k in range(len(read_windows(work))):
+                _link_files(task_path(work, "masks", k), folder)
         summary = json.loads((task_path(work, "result", 0) / SUMMARY).read_bytes())
         if summary:
             now = {} if run is None else describe_time(run)
