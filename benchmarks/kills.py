@@ -8,7 +8,11 @@ for times in JSON files, and no other file may be left.
 
 With ``--resume`` every command but those that have no such option is run with ``--resume`` both times, and with
 ``--overwrite`` as well where an older version is there. What is finished is then kept (``kept``), and a run that was
-interrupted is continued; ``track --workers 2`` is one more command.
+interrupted is continued.
+
+The commands are those of `kill_cases.py`: all that write an output. ``join`` is the last of three runs: two of
+``track`` with ``--shard``, which may be killed as well. ``info``, ``segmenters``, ``evaluate-segmentation``,
+``validate`` and ``completion`` print only, and ``serve`` writes when its page asks for it.
 
 A process that has loaded all libraries is forked for each run, so that the kills hit the work and not the imports.
 """
@@ -20,130 +24,52 @@ import csv
 import json
 import os
 import random
+import re
+import select
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, describe_run, format_circumstances
+from kill_cases import BOTH, COMMANDS, MOVIE, Command
+from record import RESULTS, describe_run, format_circumstances, format_table, read_rows, write_record
 from same_cases import SEGMENTER, TRAIN
 
 KILLS = 20
 _TIMES = {"seconds", "stages", "finished"}  # names of values that differ from run to run
-_TEMPORARY = (".partial-", ".replaced-", ".lock-")
-_MOVIE = ("--frames", "10", "--shape", "96,96", "--cells", "6", "--cycle", "8", "--seed", "1000")
-_BOTH = ("../../in/movie/01", "../../in/movie/01_ERR_SEG")
-_SEGMENTER = ("unet", "--config", "../../in/segmenter.toml", "--simulated", "1")
-_KINDS = ("--points", "--workers", "--video", "--montage", "--tree", "--kymograph")
 _ABOUT_KEPT = " *Kept*: the killed run had finished its output, or a position of a batch, and the second one kept it."
-_CANNOT_RESUME = ("man", "demo")
-_EDITED = ("../../in/01_RES", "../../in/edits.json")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command that writes an output.
-
-    Parameters
-    ----------
-    words : tuple of str
-        Its words, without the output; inputs are in ``../../in``.
-    out : str
-        Name of the output.
-    in_steps : bool
-        The output is made step by step, and may be incomplete after a kill. Trainings and batches are continued by
-        ``--resume``.
-    option : str
-        The option of the output; empty if the output is an argument.
-    """
-
-    words: tuple[str, ...]
-    out: str
-    in_steps: bool = False
-    option: str = "-o"
-
-    @property
-    def name(self) -> str:
-        """Its first word, and the option of the kind of the input or the output if it has one."""
-        kinds = [word for word in (*self.words, self.option) if word in _KINDS]
-        kind = kinds[0] if kinds else ""
-        return f"{self.words[0]} {kind}".strip()
-
-    @property
-    def folder(self) -> str:
-        """Its name as that of a folder."""
-        return self.name.replace(" ", "")
-
-
-COMMANDS = (
-    Command(("simulate", *_MOVIE), "movie"),
-    Command(("segment", "../../in/movie/01", "--segmenter", "threshold"), "masks"),
-    Command(("detect", "../../in/movie/01", "--diameter", "12"), "points.csv"),
-    Command(("track", *_BOTH), "01_RES"),
-    Command(("track", "--points", "../../in/points.csv"), "01_RES"),
-    Command(("build-graph", *_BOTH), "graph.geff"),
-    Command(("solve", "../../in/graph.geff"), "lineage.geff"),
-    Command(("export", "../../in/01_RES", "--to", "csv"), "tables"),
-    Command(("import", "../../in/01_RES"), "02_RES"),
-    Command(("convert", "../../in/01_RES"), "tracks.xml", option=""),
-    Command(("analyse", "../../in/01_RES"), "analysis"),
-    Command(("shape", "../../in/movie/01_ERR_SEG"), "shapes"),
-    Command(("report", "../../in/01_RES", "--images", _BOTH[0]), "report.html"),
-    *(
-        Command(("report", "../../in/01_RES", "--images", _BOTH[0]), f"figure{end}", option=f"--{name}")
-        for name, end in (("video", ".gif"), ("montage", ".png"), ("tree", ".png"), ("kymograph", ".png"))
-    ),
-    Command(("apply-edits", *_EDITED, "--images", _BOTH[0], "--masks", _BOTH[1]), "03_RES"),
-    Command(("evaluate", "../../in/01_RES", "../../in/movie/01_GT"), "errors", option="--errors"),
-    Command(("submit", "PhC-C2DL-PSC"), "SW"),
-    Command(("init-config",), "settings.toml"),
-    Command(("man",), "man1", in_steps=True),
-    Command(("demo",), "demo"),
-    Command(("batch", "../../in/experiment"), "results", in_steps=True),
-    Command(("train", "../../in/movie", "--config", "../../in/train.toml"), "model", in_steps=True),
-    Command(("train-segmenter", *_SEGMENTER), "unet", in_steps=True),
-    Command(("train-detector", "--simulated", "2", "--steps", "4", "--batch", "2"), "detector", in_steps=True),
-)
-DIVIDED = Command(("track", *_BOTH, "--workers", "2"), "01_RES")
 
 
 def main() -> None:
     """Kill the commands, and write the record."""
     args = _parse_arguments()
-    known = [each for each in (*COMMANDS, DIVIDED) if each.name not in _CANNOT_RESUME] if args.resume else COMMANDS
+    known = [each for each in COMMANDS if each.can_resume or not args.resume]
     chosen = [each for each in known if not args.only or each.name in args.only]
+    unknown = {*(args.only or ())} - {each.name for each in chosen}
+    if unknown:
+        sys.exit(f"no such commands: {', '.join(sorted(unknown))}; there are {', '.join(each.name for each in known)}")
     with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
         work = Path(args.work or temporary).resolve()
-        _load_libraries(trainings=any(each.name.startswith("train") for each in chosen))
+        _load_libraries(trainings=any(each.words[0].startswith("train") for each in chosen))
         _make_inputs(work / "in")
-        rows = _read_other_rows(args.out, chosen) if args.only else []
+        rows = _read_other_rows(args.out, known, chosen) if args.only else []
         for command in chosen:
             rows.append(kill_command(command, args.kills, work, resume=args.resume))
-            write_record(args.out, rows)
+            order = [each.name for each in COMMANDS]
+            record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
+            write_record(args.out, record, format_page(record))
     failed = [row["command"] for row in rows if row["problems"]]
     sys.exit(f"not equal after a kill: {', '.join(failed)}" if failed else 0)
 
 
-def write_record(out: Path, rows: list[dict[str, Any]]) -> None:
-    """Write the rows, in the order of `COMMANDS`, and the table."""
-    order = [each.name for each in (*COMMANDS, DIVIDED)]
-    record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    out.with_suffix(".md").write_text(format_table(record), encoding="utf-8")
-
-
-def _read_other_rows(out: Path, chosen: Sequence[Command]) -> list[dict[str, Any]]:
+def _read_other_rows(out: Path, known: Sequence[Command], chosen: Sequence[Command]) -> list[dict[str, Any]]:
     """Return the rows of commands that are not measured again."""
-    if not out.is_file():
-        return []
-    rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    return [row for row in rows if row["command"] not in {each.name for each in chosen}]
+    kept = {each.name for each in known} - {each.name for each in chosen}
+    return [row for row in read_rows(out) if row["command"] in kept]
 
 
 def kill_command(command: Command, kills: int, work: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -153,10 +79,13 @@ def kill_command(command: Command, kills: int, work: Path, *, resume: bool = Fal
     _, code = run_command(command, expected)
     if code:
         sys.exit(f"{command.name}: exit code {code}; see {expected}/stderr")
+    for name in command.kept:
+        shutil.rmtree(expected / name)
     seconds, _ = run_command(command, expected, overwrite=True)  # nothing is compiled or cached any more
     moments = random.Random(command.name)
     row: dict[str, Any] = {
         "command": command.name,
+        "revision": describe_run()["revision"],
         "seconds": round(seconds, 2),
         "runs": kills,
         "killed": 0,
@@ -181,7 +110,7 @@ def kill_command(command: Command, kills: int, work: Path, *, resume: bool = Fal
         problems += [f"run {number}: {each}" for each in found]
         if not found:
             shutil.rmtree(place)
-    print(f"{command.name:18s} {seconds:5.1f} s, {row['killed']} of {kills} killed, {row['equal']} equal", flush=True)
+    print(f"{command.name:27s} {seconds:5.1f} s, {row['killed']} of {kills} killed, {row['equal']} equal", flush=True)
     return {**row, "problems": problems}
 
 
@@ -207,22 +136,33 @@ def run_command(
     resume : bool
         It is run with ``--resume``.
     """
-    words = [*command.words, *filter(None, [command.option]), command.out]
+    more: list[str] = []
     if resume:
-        words += _list_resume_words(command, overwrite=overwrite, again=again)
+        more = _list_resume_words(command, overwrite=overwrite, again=again)
     elif again and command.in_steps and _can_resume(command, place):
-        words.append("--resume")
+        more = ["--resume"]
     elif (overwrite or again) and command.name != "demo":  # which always replaces
-        words.append("--overwrite")
-    started = time.monotonic()
+        more = ["--overwrite"]
+    started, code = time.monotonic(), 0
+    for words in command.list_runs(more):
+        code = _run_once(words, place, None if kill_after is None else started + kill_after)
+        if code:
+            break
+    return time.monotonic() - started, code
+
+
+def _run_once(words: Sequence[str], place: Path, end: float | None) -> int:
+    """Run a command in a process of its own, which is killed at a time; return its exit code."""
     child = os.fork()
     if not child:
         _run_here(words, place)
-    if kill_after is not None:
-        time.sleep(max(0.0, kill_after - (time.monotonic() - started)))
-        os.kill(child, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return time.monotonic() - started, code
+    if end is not None:
+        descriptor = os.pidfd_open(child)
+        select.select([descriptor], [], [], max(0.0, end - time.monotonic()))  # readable when it has ended
+        os.close(descriptor)
+        if time.monotonic() >= end:
+            os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _run_here(words: Sequence[str], place: Path) -> None:
@@ -245,14 +185,14 @@ def _run_here(words: Sequence[str], place: Path) -> None:
 
 def _list_resume_words(command: Command, *, overwrite: bool, again: bool) -> list[str]:
     """Return the options of a run with ``--resume``; a training takes one of the two."""
-    if command.name.startswith("train"):
+    if command.words[0].startswith("train"):
         return ["--overwrite"] if overwrite and not again else ["--resume"]
     return ["--resume", "--overwrite"] if overwrite else ["--resume"]
 
 
 def _can_resume(command: Command, place: Path) -> bool:
     """Return whether a killed training has a checkpoint; a batch needs none."""
-    return command.name == "batch" or (place / command.out / "checkpoint.safetensors").is_file()
+    return command.words[0] == "batch" or (place / command.out / "checkpoint.safetensors").is_file()
 
 
 def _find_half(command: Command, expected: Path, place: Path) -> list[str]:
@@ -264,7 +204,8 @@ def _find_half(command: Command, expected: Path, place: Path) -> list[str]:
 
 def _compare(command: Command, expected: Path, place: Path) -> list[str]:
     """Return the differences of the outputs, and the files that were left."""
-    left = [path.name for path in place.iterdir() if path.name not in (command.out, "stdout", "stderr", ".gnntrack")]
+    own = {command.out, "stdout", "stderr", ".gnntrack", *command.kept}
+    left = [path.name for path in place.iterdir() if path.name not in own]
     left += [
         str(path.relative_to(place)) for path in place.rglob(".*") if path.name.startswith((".partial", ".lock", ".re"))
     ]
@@ -279,18 +220,21 @@ def _compare_outputs(command: Command, expected: Path, place: Path) -> list[str]
 def _read_files(path: Path) -> dict[str, object]:
     """Return the content of all files by name, without times; the name of a single file is empty."""
     if path.is_file():
-        return {"": _read_file(path)}
+        return {"": _read_file(path, path.parent)}
     files = [each for each in path.rglob("*") if each.is_file() and each.parent.name != ".gnntrack"]
-    return {str(each.relative_to(path)): _read_file(each) for each in files}
+    return {str(each.relative_to(path)): _read_file(each, path.parent) for each in files}
 
 
-def _read_file(path: Path) -> object:
+def _read_file(path: Path, place: Path) -> object:
+    """Return the content of a file without times and, in scripts, without the folder in which the command ran."""
     if path.suffix == ".json":
         return _drop_times(json.loads(path.read_text(encoding="utf-8")))
     if path.name == "summary.csv":
         with path.open(newline="", encoding="utf-8") as file:
             return [{**_drop_times(row), "status": ""} for row in csv.DictReader(file)]  # done, or kept by --resume
-    return path.read_bytes()
+    content = path.read_bytes()
+    run = re.escape(os.fsencode(place.parent)) + rb"/\w+"  # of this run or of the one whose output was copied
+    return re.sub(run, b"FOLDER", content) if path.suffix == ".sh" else content
 
 
 def _drop_times(value: Any) -> Any:
@@ -325,9 +269,9 @@ def _make_inputs(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "train.toml").write_text(TRAIN, encoding="utf-8")
     (folder / "segmenter.toml").write_text(SEGMENTER, encoding="utf-8")
-    both = tuple(word.removeprefix("../../in/") for word in _BOTH)
+    both = tuple(word.removeprefix("../../in/") for word in BOTH)
     for command in (
-        Command(("simulate", *_MOVIE), "movie"),
+        Command(("simulate", *MOVIE), "movie"),
         Command(("track", *both), "01_RES"),
         Command(("build-graph", *both), "graph.geff"),
         Command(("detect", both[0], "--diameter", "12"), "points.csv"),
@@ -342,11 +286,13 @@ def _make_inputs(folder: Path) -> None:
     (folder / "edits.json").write_text(json.dumps(edits), encoding="utf-8")
 
 
-def format_table(record: dict[str, Any]) -> str:
+def format_page(record: dict[str, Any]) -> str:
     """Return the record as a page."""
-    rows = record["rows"]
+    rows: list[dict[str, Any]] = record["rows"]
     names = [name for name in ("command", "seconds", "runs", "killed", "equal", "kept") if name in rows[0]]
     resumed = "kept" in names
+    total = {"command": "all"} | {name: sum(row[name] for row in rows) for name in names[2:]}
+    revisions = dict.fromkeys(row["revision"] for row in rows)
     lines = [
         "# Kills and --resume" if resumed else "# Kills",
         "",
@@ -355,14 +301,11 @@ def format_table(record: dict[str, Any]) -> str:
         "missing, the older version or the new one as a whole; after the second run it is that of a run without a "
         f"kill, and nothing is left beside it.{_ABOUT_KEPT if resumed else ''}",
         "",
-        format_circumstances(record),
+        f"{format_circumstances(record)} Rows: revision {', '.join(revisions)}.",
         "",
-        f"| {' | '.join(names)} |",
-        f"{len(names) * '|---'}|",
+        format_table(names, [[str(row.get(name, "")) for name in names] for row in [*rows, total]]),
     ]
-    cells = [[row[name] for name in names] for row in rows]
-    cells.append(["all", "", *(sum(row[name] for row in rows) for name in names[2:])])
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in cells)]) + "\n"
+    return "\n".join(lines)
 
 
 def _parse_arguments() -> argparse.Namespace:
