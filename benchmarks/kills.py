@@ -52,18 +52,21 @@ def main() -> None:
     unknown = {*(args.only or ())} - {each.name for each in chosen}
     if unknown:
         sys.exit(f"no such commands: {', '.join(sorted(unknown))}; there are {', '.join(each.name for each in known)}")
-    with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
-        work = Path(args.work or temporary).resolve()
-        _load_libraries(trainings=any(each.words[0].startswith("train") for each in chosen))
-        _make_inputs(work / "in")
-        rows = _read_other_rows(args.out, known, chosen) if args.only else []
-        for command in chosen:
-            rows.append(kill_command(command, args.kills, work, resume=args.resume))
-            order = [each.name for each in COMMANDS]
-            record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
-            write_record(args.out, record, format_page(record))
+    # not a TemporaryDirectory, which each forked process would remove at its end
+    work = Path(args.work or tempfile.mkdtemp(prefix="kills-")).resolve()
+    _load_libraries(trainings=any(each.words[0].startswith("train") for each in chosen))
+    _make_inputs(work / "in")
+    rows = _read_other_rows(args.out, known, chosen) if args.only else []
+    for command in chosen:
+        rows.append(kill_command(command, args.kills, work, resume=args.resume))
+        order = [each.name for each in COMMANDS]
+        record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
+        write_record(args.out, record, format_page(record))
     failed = [row["command"] for row in rows if row["problems"]]
-    sys.exit(f"not equal after a kill: {', '.join(failed)}" if failed else 0)
+    if failed:
+        sys.exit(f"not equal after a kill: {', '.join(failed)}; see {work}")
+    if not args.work:
+        shutil.rmtree(work)
 
 
 def _read_other_rows(out: Path, known: Sequence[Command], chosen: Sequence[Command]) -> list[dict[str, Any]]:
