@@ -6,6 +6,7 @@ rates were fitted on simulated movies by ``benchmarks/estimates.py --fit``, whic
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import zlib
@@ -242,10 +243,11 @@ def survey_images(images: FrameStack, segmenter: str = "threshold", *, samples: 
     return Workload(len(images), tuple(images.shape), cells, _USUAL_LINKS * cells, runs), seconds
 
 
+@functools.cache
 def measure_speed() -> float:
-    """Return how fast this processor is now, 1 for that on which the rates were measured; takes a fifth of a second.
+    """Return how fast this processor is, 1 for that on which the rates were measured; takes a fifth of a second.
 
-    Other programs on the same processor make it slower.
+    It is measured at the first call in a process. Other programs on the same processor make it slower.
     """
     values = np.random.default_rng(0).random(1 << 20)
     text = (values * 50).astype(np.uint8).tobytes()

@@ -14,7 +14,7 @@ from gnntrack.errors import SettingsError
 from gnntrack.setting_errors import explain_error, refuse_bools, refuse_unknown
 from gnntrack.setting_kinds import Field, convert_value
 
-__all__ = ["Section", "limit"]
+__all__ = ["Section", "copy_default", "limit"]
 
 
 def limit(
@@ -95,7 +95,7 @@ class Section:
         kept: dict[str, Any] = {}
         for name, field in self.fields.items():
             try:
-                kept[name] = _convert(values[name], field) if name in values else _copy_default(field.default)
+                kept[name] = _convert(values[name], field) if name in values else copy_default(field.default)
             except ValueError as error:
                 problems += explain_error(name, values[name], field, error)
         if problems:
@@ -217,8 +217,8 @@ def _convert(value: Any, field: Field) -> Any:
     return convert_value(value, field)
 
 
-def _copy_default(default: Any) -> Any:
-    """Return a default; a copy if it is or has a table, which a user could change."""
+def copy_default(default: Any) -> Any:
+    """Return a value or a section; a copy if it is or has a table, which a user could change."""
     try:
         hash(default)
     except TypeError:

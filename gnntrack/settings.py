@@ -19,7 +19,7 @@ from gnntrack.errors import SettingsError
 from gnntrack.removed_settings import REMOVED, drop_removed, filter_removed
 from gnntrack.setting_errors import refuse_changed_masks, refuse_unknown
 from gnntrack.setting_kinds import is_one_number, is_pixel_size, read_sizes
-from gnntrack.setting_sections import Section, limit
+from gnntrack.setting_sections import Section, copy_default, limit
 from gnntrack.simulation_settings import EmbryoSettings, SimulateSettings, read_movie_kinds
 
 __all__ = [
@@ -451,19 +451,21 @@ class Settings(Section):
         >>> changed.graph.max_gap, changed.graph.given
         (3, frozenset({'max_gap'}))
         """
-        values, given = self.to_dict(), {name: set(section.given) for name, section in self}
+        tables: dict[str, dict[str, Any]] = {}
+        given = {name: section.given for name, section in self}
         for key, value in changes.items():
             section, _, name = key.partition("__")
-            if section not in values or not name:
+            if section not in given or not name:
                 msg = f"unknown setting '{key}'; expected SECTION__NAME, such as graph__max_gap"
                 raise SettingsError(msg)
-            values[section][name] = value
-            given[section].add(name)
-        changed = type(self).from_dict(values)
+            tables.setdefault(section, getattr(self, section).to_dict())[name] = value
+            given[section] |= {name}
+        changed = type(self).from_dict(tables)
+        for name in tables:
+            getattr(changed, name)._set({}, given[name])
+        others = {name: copy_default(section) for name, section in self if name not in tables}
+        changed._set(others, self.given | {name for name, names in given.items() if names})
         refuse_changed_masks(changed, changes)
-        for name, section in changed:
-            section._set({}, given[name])
-        changed._set({}, self.given | {name for name, names in given.items() if names})
         return changed
 
     def replaced(self, **changes: Any) -> Self:

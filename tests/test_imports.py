@@ -16,7 +16,7 @@ import gnntrack
 HEAVY = ("torch", "torch_geometric", "numpy", "scipy", "pandas", "skimage", "numba", "cv2", "pydantic", "matplotlib")
 
 
-def best_seconds(*arguments: str, tries: int = 5) -> float:
+def best_seconds(*arguments: str, tries: int = 3) -> float:
     """Return the least processor time of Python with these arguments: other tests run at the same time."""
     times = []
     for _ in range(tries):
@@ -83,7 +83,13 @@ def test_every_public_name_is_there(name):
 
 @pytest.mark.parametrize(
     "imported",
-    ["gnntrack.evaluate", "gnntrack.evaluate.segmentation", "gnntrack.evaluate.tracking", "gnntrack.pipeline", "os"],
+    [
+        "gnntrack.evaluate",
+        "gnntrack.evaluate.segmentation",
+        pytest.param("gnntrack.evaluate.tracking", marks=pytest.mark.slow),
+        "gnntrack.pipeline",
+        pytest.param("os", marks=pytest.mark.slow),
+    ],
 )
 def test_evaluate_and_simulate_are_packages_and_functions(imported):
     code = (

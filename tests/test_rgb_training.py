@@ -142,7 +142,7 @@ class TestReading:
 
 
 class TestTraining:
-    @pytest.mark.parametrize("name", ["unet", "fcn", "deeplab", "maskrcnn"])
+    @pytest.mark.parametrize("name", ["unet", "fcn", pytest.param("deeplab", marks=pytest.mark.slow), "maskrcnn"])
     def test_networks_learn_colours(self, tmp_path, name):
         if name != "unet":
             pytest.importorskip("torchvision")

@@ -510,10 +510,12 @@ def test_a_program_that_fails_is_an_error_not_an_answer(monkeypatch):
         find_packing(np.array([[0, 3, 4], [1, 4, 5], [2, 5, 3]]), np.array([2.0, 3.0, 2.5]))
 
 
-@pytest.mark.parametrize("batch", [1, 4000])
 @pytest.mark.parametrize("rounds", [0, 4])
 @pytest.mark.parametrize("smaller", [0.0, 0.999])
-@pytest.mark.parametrize("cases", [0, 30, 1000])
+@pytest.mark.parametrize(  # with 1000 cases few programs are left to be put together
+    ("cases", "batch"),
+    [(0, 1), (0, 4000), (30, 1), (30, 4000), (1000, 4000), pytest.param(1000, 1, marks=pytest.mark.slow)],
+)
 def test_best_packing_of_random_choices(monkeypatch, batch, rounds, smaller, cases):
     """Many problems of many sizes, with ties, by assignments, by rings, and by integer programs in batches."""
     monkeypatch.setattr("gnntrack.solvers.packing._CASES", cases)

@@ -29,6 +29,11 @@ from segmenters.mask_rcnn.task import make_targets  # noqa: E402
 from segmenters.maskrcnn import MaskRcnn, MaskRcnnSegmenter  # noqa: E402
 
 SEGMENTERS = {"fcn": FcnSegmenter, "deeplab": DeepLabSegmenter, "maskrcnn": MaskRcnnSegmenter}
+TRAINED = [
+    "fcn",
+    pytest.param("deeplab", marks=pytest.mark.slow),
+    "maskrcnn",
+]  # FCN and DeepLab are trained by the same code
 LIGHT = {"backbone": "mobilenet_v3_large", "weights": "none"}
 RULES = {"score": 0.5, "threshold": 0.5, "covered": 0.5}
 
@@ -100,35 +105,35 @@ def trained(tmp_path_factory):
 # ------------------------------------------------------------------------------- trainings from end to end
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_training_lowers_the_loss(trained, name):
     with (trained(name)[0] / "log.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_saved_model_finds_what_the_validation_found(trained, name):
     folder, best, judged = trained(name)
     labels = SEGMENTERS[name](model=folder, device="cpu").segment(EXAMPLE.image)
     assert np.mean(labels == judged[best["step"] // 4 - 1]) > 0.999  # fused normalisation rounds differently
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_saved_model_is_loaded_without_asking_for_weights(trained, name, monkeypatch):
     folder = trained(name)[0]
     monkeypatch.setattr(models, "get_model_weights", lambda _: pytest.fail("it asked"))
     assert SEGMENTERS[name](model=folder, device="cpu").segment(EXAMPLE.image).shape == (64, 64)
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_stack_is_refused_with_a_word_on_slices(trained, name):
     segmenter = SEGMENTERS[name](model=trained(name)[0], device="cpu")
     with pytest.raises(FrameError, match=f"--segmenter slices --option segmenter={name}"):
         segmenter.segment(np.zeros((4, 30, 30), np.float32))
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_odd_images_have_labels_of_their_shape(trained, name):
     segmenter = SEGMENTERS[name](model=trained(name)[0], device="cpu")
     assert not segmenter.segment(np.full((20, 30), 7, np.uint16)).any()
@@ -138,7 +143,7 @@ def test_odd_images_have_labels_of_their_shape(trained, name):
         segmenter.segment(np.pad([[np.nan]], 9))
 
 
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_same_image_gives_the_same_labels(trained, name):
     segmenter = SEGMENTERS[name](model=trained(name)[0], device="cpu")
     image = EXAMPLE.image.copy()
