@@ -221,7 +221,9 @@ def test_a_start_of_another_kind_is_refused_with_what_to_do(model, tmp_path):
 # ----------------------------------------------------------------------------------- interruptions
 
 
-@pytest.mark.parametrize(("start", "step"), [(False, 1), (False, 3), (True, 1), (True, 3), (True, 5)])
+@pytest.mark.parametrize(
+    ("start", "step"), [(False, 1), (False, 3), (True, 1), pytest.param(True, 3, marks=pytest.mark.slow), (True, 5)]
+)
 def test_an_interrupted_training_leaves_a_usable_model_and_goes_on_as_if_never_stopped(
     model, whole, tmp_path, start, step
 ):

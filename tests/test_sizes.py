@@ -320,7 +320,7 @@ def test_a_choice_of_which_no_model_is_certain_is_a_warning(certainty, caplog, m
     assert segmenter.guessed_model in MODELS.values()
 
 
-@pytest.mark.parametrize("empty", [1, 2])
+@pytest.mark.parametrize("empty", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_frames_without_cells_decide_neither_the_model_nor_the_size(empty):
     alone, among = UNetSegmenter(), UNetSegmenter()
     alone.prepare([make_nuclei(0)])

@@ -243,7 +243,7 @@ def test_a_new_network_has_the_weights_for_photos(name, backbone, monkeypatch):
 @pytest.mark.parametrize("error", [URLError("no network"), ConnectionResetError(), RuntimeError("invalid hash value")])
 def test_training_starts_from_scratch_where_no_weights_can_be_had(name, error, monkeypatch, caplog):
     def fails(**_):
-        raise error
+        raise type(error)(*error.args)  # an error that outlives the test would keep the network in its traceback
 
     held = SimpleNamespace(get_state_dict=fails)
     monkeypatch.setattr(models, "get_model_weights", lambda _: SimpleNamespace(DEFAULT=held))
