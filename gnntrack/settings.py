@@ -451,8 +451,7 @@ class Settings(Section):
         >>> changed.graph.max_gap, changed.graph.given
         (3, frozenset({'max_gap'}))
         """
-        tables: dict[str, dict[str, Any]] = {}
-        given = {name: section.given for name, section in self}
+        tables, given = dict[str, dict[str, Any]](), {name: section.given for name, section in self}
         for key, value in changes.items():
             section, _, name = key.partition("__")
             if section not in given or not name:
@@ -461,10 +460,10 @@ class Settings(Section):
             tables.setdefault(section, getattr(self, section).to_dict())[name] = value
             given[section] |= {name}
         changed = type(self).from_dict(tables)
-        for name in tables:
-            getattr(changed, name)._set({}, given[name])
         others = {name: copy_default(section) for name, section in self if name not in tables}
         changed._set(others, self.given | {name for name, names in given.items() if names})
+        for name, section in changed:
+            section._set({}, given[name])
         refuse_changed_masks(changed, changes)
         return changed
 
@@ -494,9 +493,8 @@ class Settings(Section):
         for name, section in self:
             lines += [f"[{name}]  # {(type(section).__doc__ or '').strip()}"]
             for key, value in section:
-                about = section.describe(key)
                 unset = (name, key) in _RULES and key not in section.given
                 line = f"# {key} =" if value is None else f"{key} = {write(value)}"
-                lines += [f"# {about}".rstrip(), f"# {line}" if unset else line]
+                lines += [f"# {section.describe(key)}".rstrip(), f"# {line}" if unset else line]
             lines.append("")
         return "\n".join(lines)
