@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gnntrack.errors import InputError
+from gnntrack.io.ctc_labels import refuse_many_cells
 from gnntrack.io.output import refuse_source, try_output
 from gnntrack.io.writers import WRITERS, CellMasks, uses_masks
 from gnntrack.lineage.field_of_interest import check_margin
@@ -237,6 +238,8 @@ def track(
             plan = {"method": method, "solver": solver, "options": options}
             return track_large(run, opened.movie, out, **plan, overwrite=overwrite, progress=progress)
         candidates = find_candidates(opened, run, progress=progress)
+        if out is not None:
+            refuse_many_cells(candidates.graph.cells.frame, run.settings.repair)
         movie, repaired = candidates.movie, solve_movie(candidates, progress=progress)
         if out is not None:
             write_result(out, repaired, images=movie.images, channels=movie.channels, run=run, overwrite=overwrite)

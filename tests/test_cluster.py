@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from dask import config
@@ -18,6 +20,7 @@ from gnntrack.cluster import run_job, task_path
 from gnntrack.cluster.dask_runner import open_dask
 from gnntrack.cluster.runners import open_processes
 from gnntrack.cluster.shards import Shard
+from gnntrack.cluster.slurm_workers import check_jobs, open_slurm_workers
 from gnntrack.cluster.workers import Worker
 from gnntrack.errors import GnntrackWarning, InputError, OutputError
 from gnntrack.settings import Settings
@@ -268,3 +271,48 @@ def test_tracking_in_processes_of_which_one_dies_gives_the_result_of_the_whole(t
         run(make_fatal(job, tmp_path / "deaths", deaths=1), tmp_path / "work", runner=runner)
     collect_result(tmp_path / "work", tmp_path / "01_RES")
     assert read_result(tmp_path / "01_RES") == whole
+
+
+def make_slurm(monkeypatch, tmp_path, *, queue="", error=None):
+    """Return a stand-in for dask-jobqueue, with a program `squeue` that prints `queue`."""
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\nprintf '{queue}'\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    class Cluster(SimpleNamespace):
+        def __init__(self, **options):
+            if error is not None:
+                raise ValueError(error)
+            super().__init__(options=options, workers={0: SimpleNamespace(job_id="17")}, number=0)
+
+        def scale(self, number):
+            self.number = number
+
+        def close(self):
+            raise AssertionError  # as after jobs that SLURM refuses
+
+    return SimpleNamespace(SLURMCluster=Cluster)
+
+
+def test_jobs_of_slurm_have_what_dask_jobqueue_is_not_configured_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", "/my venv/python")
+    with open_slurm_workers(make_slurm(monkeypatch, tmp_path, queue="16\\n17\\n"), 3) as cluster:
+        check_jobs(cluster)
+    assert cluster.number == 3
+    assert [cluster.options[name] for name in ("cores", "memory", "python")] == [1, "4GiB", "'/my venv/python'"]
+    given = config.set({"jobqueue.slurm": {"cores": 2, "memory": "1GB", "python": "python3"}})
+    with given, open_slurm_workers(make_slurm(monkeypatch, tmp_path), 1) as cluster:
+        pass
+    assert cluster.options.keys() == {"processes", "job_script_prologue"}
+
+
+def test_jobs_of_slurm_that_have_all_ended_are_an_error(monkeypatch, tmp_path):
+    slurm = make_slurm(monkeypatch, tmp_path, queue="16\\n")
+    with open_slurm_workers(slurm, 1) as cluster, pytest.raises(OutputError, match="all workers have ended"):
+        check_jobs(cluster)
+
+
+def test_a_wrong_configuration_of_dask_jobqueue_is_named(monkeypatch, tmp_path):
+    slurm = make_slurm(monkeypatch, tmp_path, error="unknown memory")
+    with pytest.raises(InputError, match="cannot be used"), open_slurm_workers(slurm, 1):
+        pass

@@ -202,3 +202,19 @@ def test_points_are_tracked_by_shards(place):
 def test_what_needs_the_whole_movie_is_refused(place):
     assert "repair.margin needs all masks at once" in run(f"{TRACK} --margin 2 --workers 2", code=2)
     assert "write masks with 'gnntrack segment'" in run("track MOVIE/01 -o 01_RES --workers 2", code=2)
+
+
+def test_too_many_tracks_are_refused_before_masks_are_repaired(place, monkeypatch):
+    monkeypatch.setattr("gnntrack.io.ctc_labels.MAX_LABEL", 5)
+    message = run(f"{TRACK} --work W --keep-masks", code=2)
+    assert "frame 4: 10 cells, each with its own track, do not fit" in message
+    assert "--output-edge-table" in message
+    monkeypatch.setattr("gnntrack.windows.measure_stage.refuse_many_cells", lambda *_, **__: None)
+    message = run(f"{TRACK} --work W --keep-masks --resume", code=2)
+    assert "tracks do not fit into the 16-bit labels" in message
+    assert not (place / "W" / "tracks").exists() or not list((place / "W" / "tracks").iterdir())
+    assert not (place / "W" / "repair").exists()
+
+
+def test_the_printed_line_that_submits_scripts_has_quotes(place):
+    assert "bash 'MY JOBS/submit.sh'" in run(f"{TRACK} --sbatch 'MY JOBS'")

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def _write_scripts(folder: Path, shards: int, *, memory: int, overwrite: bool) -
     show_rows(
         [
             ("written", f"{folder}: shards.sh, join.sh and submit.sh; change memory, time and partition there"),
-            ("start", f"bash {folder / 'submit.sh'}"),
+            ("start", f"bash {shlex.quote(str(folder / 'submit.sh'))}"),
         ]
     )
 

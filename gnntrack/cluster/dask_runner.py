@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,8 +18,9 @@ from uuid import uuid4
 
 from gnntrack import __version__
 from gnntrack.cluster.runners import ONE_THREAD, Runner, try_task
+from gnntrack.cluster.slurm_workers import check_jobs, open_slurm_workers
 from gnntrack.cluster.tasks import Job, is_finished, name_task
-from gnntrack.errors import InputError, MissingDependencyError, OutputError
+from gnntrack.errors import GnntrackWarning, InputError, MissingDependencyError, OutputError
 
 __all__ = ["LOCAL", "SLURM", "open_dask"]
 
@@ -24,6 +28,8 @@ LOCAL, SLURM = "local", "slurm"
 """Names of schedulers that are started for a job and end with it."""
 _AHEAD = 2000  # tasks that the scheduler holds at a time
 _PATIENCE = 60.0  # seconds until a shared file system shows the file of another machine
+_SHORT = 0.02  # seconds between two looks at the finished tasks
+_WATCH = 10.0  # seconds between two looks at the workers
 _one_at_a_time = Lock()  # warnings are collected for each process, not for each thread
 
 _SPAWNED = "distributed.nanny.pre-spawn-environ"
@@ -53,10 +59,12 @@ def open_dask(scheduler: str, workers: int | None = None) -> Iterator[Runner]:
     InputError
         If the scheduler does not answer.
     """
-    with _start_cluster(scheduler, workers) as address, _connect(address) as client:
+    with _start_cluster(scheduler, workers) as cluster, _connect(cluster) as client:
+        watch = partial(_check_workers, client, cluster)
 
         def run(job: Job, work: Path, stage: str, indices: list[int], report: Callable[[], None], /) -> None:
-            _run_tasks(client, job, work, stage, indices, report)
+            tasks = _Tasks(client, job, work, stage)
+            tasks.run(indices, report, watch)
 
         yield run
 
@@ -81,9 +89,7 @@ def _start_cluster(scheduler: str, workers: int | None) -> Iterator[Any]:
         ):
             yield cluster
     elif scheduler == SLURM:
-        lines = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
-        with _import_package("dask_jobqueue").SLURMCluster(processes=1, job_script_prologue=lines) as cluster:
-            cluster.scale(workers or 1)
+        with open_slurm_workers(_import_package("dask_jobqueue"), workers or 1) as cluster:
             yield cluster
     else:
         yield scheduler
@@ -122,30 +128,65 @@ def _connect(address: Any) -> Iterator[Any]:
         yield client
 
 
-def _run_tasks(client: Any, job: Job, work: Path, stage: str, indices: list[int], report: Callable[[], None]) -> None:
-    """Run tasks on the workers of a scheduler, and wait for them."""
-    distributed = _import_package("distributed")
-    run, waiting = uuid4().hex, iter(indices)
-    futures: dict[Any, int] = {}
+class _Tasks:
+    """Tasks of a stage on the workers of a scheduler."""
 
-    def submit(most: int) -> list[Any]:
-        chosen = [index for index, _ in zip(waiting, range(most), strict=False)]
-        keys = [f"gnntrack-{stage}-{run}-{index}" for index in chosen]
-        new = client.map(_run_in_turn, chosen, job=job, work=work, stage=stage, version=__version__, key=keys)
-        futures.update(zip(new, chosen, strict=True))
-        return list(new)
+    def __init__(self, client: Any, job: Job, work: Path, stage: str) -> None:
+        self._client, self._stage, self._work = client, stage, work
+        self._task = {"job": job, "work": work, "stage": stage, "version": __version__}
+        self._futures: dict[Any, int] = {}
+        self._run = uuid4().hex
 
-    finished = distributed.as_completed(submit(_AHEAD), loop=client.loop)
+    def run(self, indices: list[int], report: Callable[[], None], watch: Callable[[], None]) -> None:
+        """Run tasks, and wait for them; `watch` is called now and then while none ends."""
+        waiting = iter(indices)
+        finished = _import_package("distributed").as_completed(loop=self._client.loop)
+        finished.update(self._submit(list(islice(waiting, _AHEAD))))
+        looked = time.monotonic()
+        try:
+            while self._futures:
+                done = finished.next_batch(block=False)
+                for future in done:
+                    index = self._futures.pop(future)
+                    _raise_failure(future, self._stage, index)
+                    _wait_for_result(self._work, self._stage, index)
+                    report()
+                    finished.update(self._submit(list(islice(waiting, 1))))
+                if not done:
+                    time.sleep(_SHORT)
+                if time.monotonic() > looked + _WATCH:
+                    watch()
+                    looked = time.monotonic()
+        finally:
+            if self._futures:
+                self._client.cancel(list(self._futures))
+
+    def _submit(self, chosen: list[int]) -> list[Any]:
+        """Return the futures of some tasks."""
+        keys = [f"gnntrack-{self._stage}-{self._run}-{index}" for index in chosen]
+        new = list(self._client.map(_run_in_turn, chosen, **self._task, key=keys)) if chosen else []
+        self._futures.update(zip(new, chosen, strict=True))
+        return new
+
+
+def _check_workers(client: Any, cluster: Any) -> None:
+    """Warn if a scheduler has no workers.
+
+    Raises
+    ------
+    OutputError
+        If it has ended, or if all jobs of SLURM have.
+    """
     try:
-        for future in finished:
-            index = futures.pop(future)
-            _raise_failure(future, stage, index)
-            _wait_for_result(work, stage, index)
-            report()
-            finished.update(submit(1))
-    finally:
-        if futures:
-            client.cancel(list(futures))
+        if client.nthreads():
+            return
+    except OSError as lost:
+        raise OutputError(_describe_loss(lost)) from lost
+    if isinstance(cluster, str):
+        msg = f"{cluster}: the scheduler has no workers; the run waits for them: dask worker ADDRESS"
+        warnings.warn(msg, GnntrackWarning, stacklevel=2)
+    elif hasattr(cluster, "job_cls"):
+        check_jobs(cluster)
 
 
 def _run_in_turn(index: int, *, job: Job, work: Path, stage: str, version: str) -> Exception | None:
@@ -166,10 +207,13 @@ def _raise_failure(future: Any, stage: str, index: int) -> None:
         )
         raise OutputError(msg) from killed
     except (CancelledError, OSError) as lost:
-        msg = f"the Dask scheduler has ended ({lost}); continue with --resume"
-        raise OutputError(msg) from lost
+        raise OutputError(_describe_loss(lost)) from lost
     if error is not None:
         raise error
+
+
+def _describe_loss(lost: BaseException) -> str:
+    return f"the Dask scheduler has ended ({lost}); continue with --resume"
 
 
 def _wait_for_result(work: Path, stage: str, index: int) -> None:

@@ -21,6 +21,7 @@ import tifffile
 
 from gnntrack.compression import compress
 from gnntrack.errors import FormatError, FrameError, OutputError
+from gnntrack.io.ctc_labels import refuse_many_labels
 from gnntrack.io.ctc_names import MAX_LABEL, CtcFolder, count_digits, find_ctc, format_name
 from gnntrack.io.ctc_table import format_track_table, read_track_table
 from gnntrack.io.frames import map_frames
@@ -464,12 +465,7 @@ def _find_visible(runs: Runs, fills: Runs) -> IntArray:
 
 def _number(tracks: Tracks, row: IntArray) -> tuple[IntArray, IntArray]:
     """Return label and parent of every segment; the first segment of a track keeps the track's id."""
-    if len(row) > MAX_LABEL:
-        msg = (
-            f"{len(row)} tracks do not fit into the 16-bit labels of a CTC result; expected at most {MAX_LABEL}: "
-            "write the lineage as GEFF instead, or cut the movie in time or space and export the parts"
-        )
-        raise OutputError(msg)
+    refuse_many_labels(len(row))
     first = np.ones(len(row), bool)
     first[1:] = np.diff(row) > 0
     label = tracks.id[row].copy()

@@ -16,7 +16,7 @@ from gnntrack.lineage.families import measure_families, select_families
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, IntArray, Lineage, Runs
 
-__all__ = ["drop_debris", "remove_short_tracks"]
+__all__ = ["drop_debris", "find_kept", "remove_short_tracks"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def remove_short_tracks(
     removed : (M, 2) int64
         Frame and label of each removed cell.
     """
-    keep = _find_kept(lineage, frames)
+    keep = find_kept(lineage, frames)
     cells, smaller = lineage.cells, select_families(lineage, keep)
     row = np.cumsum(keep) - 1
     removed = np.column_stack([cells.frame[~keep], cells.label[~keep]])
@@ -110,7 +110,7 @@ def drop_debris(lineage: Lineage, share: float, *, named: BoolArray | None = Non
     return select_families(lineage, keep).with_provenance(debris_dropped=tuple(map(tuple, dropped.tolist())))
 
 
-def _find_kept(lineage: Lineage, frames: int) -> BoolArray:
+def find_kept(lineage: Lineage, frames: int) -> BoolArray:
     """Return which cells are of families that are long enough, or cut by the movie, shape (N,)."""
     family, first, last = measure_families(lineage)
     kept = (last - first + 1 >= frames) | _find_cut(lineage, family, first, last)

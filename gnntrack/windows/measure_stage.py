@@ -9,6 +9,7 @@ import numpy as np
 
 from gnntrack.frame_slabs import open_frame
 from gnntrack.geometry import compute_radius
+from gnntrack.io.ctc_labels import refuse_many_cells
 from gnntrack.measure.cells import measure_cells
 from gnntrack.movie import choose_cell_settings, record_flow
 from gnntrack.movie_scales import MovieScales, use_scales
@@ -60,6 +61,7 @@ def measure_block(job: MaskTracking, index: int, out: Path) -> None:
             each_image=recorder.add_frame if recorder else None,
             channels=movie.channels,
         )
+        refuse_many_cells(cells.frame, job.settings.repair, first=frames.start)
         if recorder is not None:
             if frames.stop < job.n_frames and job.movie.images is not None:  # the flow to the next block
                 none = np.zeros((0, cells.ndim)), np.zeros(0)

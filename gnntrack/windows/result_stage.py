@@ -11,6 +11,7 @@ import numpy as np
 
 from gnntrack.cluster.tasks import task_path
 from gnntrack.io.ctc import number_segments
+from gnntrack.io.ctc_labels import refuse_many_tracks
 from gnntrack.io.ctc_table import format_track_table
 from gnntrack.lineage.build import number_tracks
 from gnntrack.lineage.families import find_gaps
@@ -55,6 +56,7 @@ class SolvedMovie(NamedTuple):
 def join_windows(job: MaskTracking, work: Path, out: Path) -> None:
     """Write which cells are debris, and which links are left out at seams."""
     solved, lost = _solve_movie(job, work)
+    refuse_many_tracks(solved.lineage, job.settings.repair)
     debris = np.array(solved.lineage.provenance.debris_dropped or (), np.int64).reshape(-1, 2)
     with out.open("wb") as file:
         np.savez(file, debris=debris, lost=lost)
