@@ -218,3 +218,18 @@ def test_too_many_tracks_are_refused_before_masks_are_repaired(place, monkeypatc
 
 def test_the_printed_line_that_submits_scripts_has_quotes(place):
     assert "bash 'MY JOBS/submit.sh'" in run(f"{TRACK} --sbatch 'MY JOBS'")
+
+
+def test_a_work_folder_that_cannot_be_written_is_named(place, monkeypatch):
+    def refuse(*_args):
+        raise OSError(30, "Read-only file system", "W/.partial-command")
+
+    monkeypatch.setattr("gnntrack.io.output_places.write_text", refuse)
+    (place / "W").mkdir()
+    monkeypatch.setattr("gnntrack.cluster.work_folder.check_writable", _refuse_work)
+    assert "W: its folder cannot be written" in run(f"{TRACK} --work W", code=2)
+
+
+def _refuse_work(_target, path):
+    msg = f"{path}: its folder cannot be written"
+    raise OutputError(msg)

@@ -8,6 +8,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,8 @@ def _keep_command(out: Path | None, execution: Execution) -> None:
     work = find_work_folder(out, execution)
     if work is not None and work.is_dir():
         content = {"folder": str(Path.cwd()), "arguments": _list_typed()}
-        write_text(work / _COMMAND, json.dumps(content, indent=1) + "\n")
+        with suppress(OSError):  # the run has its own error
+            write_text(work / _COMMAND, json.dumps(content, indent=1) + "\n")
 
 
 def read_command(work: Path, names: Sequence[str]) -> tuple[Path, list[str]]:
