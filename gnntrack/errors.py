@@ -22,6 +22,9 @@ values expected, and the fix.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "ChannelError",
     "FormatError",
@@ -37,7 +40,12 @@ __all__ = [
     "SegmenterError",
     "SettingsError",
     "TrainingError",
+    "explain_missing",
+    "make_missing_error",
 ]
+
+
+_OWN = ("gnntrack", "segmenters")
 
 
 class GnntrackError(Exception):
@@ -164,3 +172,56 @@ class MissingDependencyError(GnntrackError, ImportError):
 
 class TrainingError(GnntrackError, ArithmeticError):
     """A training diverged: a loss or a weight is NaN or infinite."""
+
+
+@contextmanager
+def explain_missing(need: str, package: str | None, command: str, *, otherwise: str = "") -> Iterator[None]:
+    """Replace the error of an import within the context by one that names the command that installs the package.
+
+    Parameters
+    ----------
+    need, package, command, otherwise
+        As of `make_missing_error`. Without a package, the one that is missing is named.
+
+    Raises
+    ------
+    MissingDependencyError
+        If an import fails. One of a module of gnntrack itself is a fault, and is not replaced.
+
+    Examples
+    --------
+    >>> with explain_missing("shapes need", None, "pip install 'gnntrack[shape]'"):
+    ...     import no_such_package
+    Traceback (most recent call last):
+    gnntrack.errors.MissingDependencyError: shapes need 'no_such_package', which is not installed: pip install ...
+    """
+    try:
+        yield
+    except ImportError as error:
+        name = (error.name or "").partition(".")[0]
+        if isinstance(error, MissingDependencyError) or name in _OWN:
+            raise
+        raise make_missing_error(need, package or name, command, otherwise=otherwise) from error
+
+
+def make_missing_error(need: str, package: str, command: str, *, otherwise: str = "") -> MissingDependencyError:
+    """Return the error of a missing package.
+
+    Parameters
+    ----------
+    need : str
+        What needs it, with the verb.
+    package : str
+        Its name.
+    command : str
+        The command that installs it.
+    otherwise : str, optional
+        What can be done without it.
+
+    Examples
+    --------
+    >>> str(make_missing_error("Parquet needs", "pyarrow", "pip install pyarrow", otherwise="use CSV"))
+    "Parquet needs 'pyarrow', which is not installed: pip install pyarrow, or use CSV"
+    """
+    alternative = f", or {otherwise}" if otherwise else ""
+    return MissingDependencyError(f"{need} '{package}', which is not installed: {command}{alternative}")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from gnntrack.errors import GnntrackError, InputError, MissingDependencyError
+from gnntrack.errors import GnntrackError, InputError, make_missing_error
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -132,8 +132,8 @@ class Registry(Generic[T]):
             if error.name is None or error.name.partition(".")[0] == entry.module.partition(".")[0]:
                 msg = f"{who}: {entry.value} cannot be imported: {error}; reinstall it, or write to its author"
                 raise self.error(msg) from error
-            msg = f"{who} needs '{error.name}', which is not installed: {format_pip_command(entry, error.name)}"
-            raise MissingDependencyError(msg) from error
+            need, command = f"{who} needs", format_pip_command(entry, error.name)
+            raise make_missing_error(need, error.name, command) from error
         except (Exception, SystemExit) as error:  # a plug-in may raise anything while it is imported
             msg = f"{who}: {entry.value} cannot be imported: {type(error).__name__}: {error}; write to its author"
             raise self.error(msg) from error

@@ -229,5 +229,5 @@ def test_movies_with_nothing_to_compare_are_refused(movie):
 
 def test_tells_how_to_install_what_is_missing(movie, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "gnntrack\[appearance\]"'):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'gnntrack\[appearance\]'"):
         train_embedder([movie], plan=EmbedderPlan(steps=1))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gnntrack.errors import InputError
+from gnntrack.errors import InputError, explain_missing
 from gnntrack.plugins import Registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -150,3 +150,10 @@ def test_an_unknown_name_proposes_the_nearest(registry):
         registry.check("minee")
     with pytest.raises(InputError, match="unknown constant 'xyz'; there are: pi, broken, mine"):
         registry["xyz"]
+
+
+def test_a_fault_of_an_own_import_is_not_a_missing_package():
+    fault = ModuleNotFoundError("No module named 'gnntrack.lost'", name="gnntrack.lost")
+    with pytest.raises(ModuleNotFoundError, match="lost") as caught, explain_missing("it needs", "x", "pip install x"):
+        raise fault
+    assert caught.value is fault

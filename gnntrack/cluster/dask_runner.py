@@ -20,7 +20,7 @@ from gnntrack import __version__
 from gnntrack.cluster.runners import ONE_THREAD, Runner, try_task
 from gnntrack.cluster.slurm_workers import check_jobs, open_slurm_workers
 from gnntrack.cluster.tasks import Job, is_finished, name_task
-from gnntrack.errors import GnntrackWarning, InputError, MissingDependencyError, OutputError
+from gnntrack.errors import GnntrackWarning, InputError, OutputError, explain_missing
 
 __all__ = ["LOCAL", "SLURM", "open_dask"]
 
@@ -103,12 +103,9 @@ def _import_package(name: str) -> Any:
     MissingDependencyError
         If it is not installed.
     """
-    try:
+    command = "pip install dask-jobqueue" if name == "dask_jobqueue" else "pip install 'gnntrack[dask]'"
+    with explain_missing("--scheduler needs", name.replace("_", "-"), command):
         return import_module(name)
-    except ImportError as error:
-        command = "pip install dask-jobqueue" if name == "dask_jobqueue" else "pip install 'gnntrack[dask]'"
-        msg = f"--scheduler needs the package {name.replace('_', '-')}; install it with: {command}"
-        raise MissingDependencyError(msg) from error
 
 
 @contextmanager

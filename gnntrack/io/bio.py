@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gnntrack.durations import convert_duration
-from gnntrack.errors import FrameError, MissingDependencyError
+from gnntrack.errors import FrameError, MissingDependencyError, explain_missing
 from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
 
 __all__ = ["SUFFIXES", "open_bio"]
@@ -34,10 +34,9 @@ def open_bio(path: Path, *, axes: str | None = None, channel: int | str | None =
     FrameError
         If the file cannot be read, has several scenes, or several channels and none is chosen.
     """
-    try:
+    need, install = f"{path}: {path.suffix} files need", "pip install 'gnntrack[bioio]'"
+    with explain_missing(need, "bioio", install, otherwise="save the movie as OME-TIFF"):
         from bioio import BioImage
-    except ImportError as error:
-        raise MissingDependencyError(_format_install_hint(path)) from error
     try:
         image = BioImage(path)
         scenes, array = list(image.scenes), image.get_image_dask_data("TCZYX")
@@ -67,7 +66,3 @@ def _read_acquisition(image: Any) -> Acquisition:
     with suppress(*UNREADABLE):
         interval = convert_duration(image.time_interval, None)
     return Acquisition(names, interval)
-
-
-def _format_install_hint(path: Path) -> str:
-    return f"{path}: {path.suffix} files need bioio: pip install 'gnntrack[bioio]', or save the movie as OME-TIFF"

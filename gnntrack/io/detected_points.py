@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.errors import MissingDependencyError, OutputError
+from gnntrack.errors import OutputError, make_missing_error
 from gnntrack.io.output import fresh_output
 from gnntrack.io.tables import write_csv
 
@@ -39,8 +39,8 @@ def check_table_path(path: str | Path) -> None:
         msg = f"{path}: points are written as a table; give a name that ends in .csv or .parquet"
         raise OutputError(msg)
     if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        msg = f"{path}: Parquet needs 'pyarrow', which is not installed: pip install 'gnntrack[parquet]', or write .csv"
-        raise MissingDependencyError(msg)
+        need, install = f"{path}: Parquet needs", "pip install 'gnntrack[parquet]'"
+        raise make_missing_error(need, "pyarrow", install, otherwise="write .csv")
 
 
 def write_detected_points(points: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gnntrack.errors import FormatError, InputError, MissingDependencyError
+from gnntrack.errors import FormatError, InputError, explain_missing
 from gnntrack.io.delimited import clean_names, find_delimiter, read_delimited
 from gnntrack.io.number_styles import convert_numbers, is_number
 from gnntrack.io.point_columns import find_point_columns
@@ -149,10 +149,9 @@ def _read_parquet(path: Path, unit: str | None) -> PointRows:
     import pandas as pd
 
     try:
-        table = take_index(pd.read_parquet(path))
-    except ImportError as error:
-        msg = f"{path}: Parquet needs 'pyarrow', which is not installed: pip install 'gnntrack[parquet]', or use CSV"
-        raise MissingDependencyError(msg) from error
+        need, install = f"{path}: Parquet needs", "pip install 'gnntrack[parquet]'"
+        with explain_missing(need, "pyarrow", install, otherwise="use CSV"):
+            table = take_index(pd.read_parquet(path))
     except (OSError, ValueError) as error:
         msg = f"{path}: it cannot be read as Parquet ({error}); save the table again, or as CSV"
         raise FormatError(msg) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.compiled import compile_function
-from gnntrack.errors import MissingDependencyError
+from gnntrack.errors import explain_missing
 from gnntrack.measure.thinning import thin_volume
 
 if TYPE_CHECKING:
@@ -258,8 +258,5 @@ def import_optional(name: str) -> Any:
     MissingDependencyError
         If it is not installed.
     """
-    try:
+    with explain_missing("shapes need", None, "pip install 'gnntrack[shape]'"):
         return import_module(name)
-    except ImportError as error:
-        msg = f"shapes need '{error.name}', which is not installed: pip install 'gnntrack[shape]'"
-        raise MissingDependencyError(msg) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.errors import MissingDependencyError, OutputError
+from gnntrack.errors import OutputError, explain_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,11 +38,8 @@ def check_video_path(path: Path) -> None:
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         msg = f"{path}: videos end in {' or '.join(VIDEO_SUFFIXES)}, not in '{path.suffix}'"
         raise OutputError(msg)
-    try:
+    with explain_missing(f"{path}: videos need", "av", "pip install av"):
         import av  # noqa: F401
-    except ImportError as error:
-        msg = f"{path}: videos need PyAV: pip install av"
-        raise MissingDependencyError(msg) from error
 
 
 def write_mp4(path: Path, frames: Iterable[Image], *, fps: float, comment: str = "") -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from gnntrack.errors import FormatError, MissingDependencyError, SettingsError
+from gnntrack.errors import FormatError, SettingsError, explain_missing
 from gnntrack.gnn.appearance import Embedder
 from gnntrack.plurals import count_noun
 
@@ -156,11 +156,9 @@ def _weigh_movies(movies: Sequence[_Tracks]) -> FloatArray:
 
 
 def _import_metric_learning() -> tuple[Any, Any]:
-    try:
+    need = "learning the appearance of cells needs"
+    with explain_missing(need, "pytorch-metric-learning", "pip install 'gnntrack[appearance]'"):
         from pytorch_metric_learning import losses, miners
-    except ImportError as error:
-        msg = 'pytorch-metric-learning is needed to learn the appearance of cells: pip install "gnntrack[appearance]"'
-        raise MissingDependencyError(msg) from error
     return losses, miners
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gnntrack.errors import MissingDependencyError, ModelError
+from gnntrack.errors import ModelError, explain_missing
 from gnntrack.models.files import Family, model_folder, read_model
 from gnntrack.plugins import Registry
 
@@ -43,16 +43,9 @@ def find_network_class(kind: str) -> type[nn.Module]:
     MissingDependencyError
         If a library that it needs is not installed.
     """
-    try:
+    extra = "diffusionnet" if kind == "diffusionnet" else "segmenters"
+    with explain_missing(f"a network of kind '{kind}' needs", None, f"pip install 'gnntrack[{extra}]'"):
         return NETWORKS[kind]
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("segmenters"):
-            raise
-        extra = "diffusionnet" if kind == "diffusionnet" else "segmenters"
-        msg = (
-            f"a network of kind '{kind}' needs '{error.name}', which is not installed: pip install 'gnntrack[{extra}]'"
-        )
-        raise MissingDependencyError(msg) from error
 
 
 FAMILY = Family("gnntrack segmenter", 1, "gnntrack train-segmenter", find_network_class, {"inputs": dict}, words=True)

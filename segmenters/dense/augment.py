@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnntrack.errors import MissingDependencyError
+from gnntrack.errors import explain_missing
 
 if TYPE_CHECKING:
     from segmenters.common.arrays import Heights
@@ -47,14 +47,9 @@ class Augment:
     """
 
     def __init__(self, dimensions: int, *, grey: bool, scale: bool = True, invert: bool = False) -> None:
-        try:
+        otherwise = "set train_segmenter.augment to false"
+        with explain_missing("augmentation needs", None, "pip install 'gnntrack[segmenters]'", otherwise=otherwise):
             transforms: Any = import_module("monai.transforms")
-        except ModuleNotFoundError as error:
-            msg = (
-                f"augmentation needs '{error.name}', which is not installed: pip install 'gnntrack[segmenters]', "
-                "or set train_segmenter.augment to false"
-            )
-            raise MissingDependencyError(msg) from error
         self._keys = keys = ["image", "foreground", "depth", "nearness"]
         turn: Any = (math.pi, 0.0, 0.0) if dimensions == 3 else math.pi
         change = _SCALE if scale else 0.0
