@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gnntrack.io.drawn_masks import draw_frames, select_frames
+from gnntrack.io.drawn_masks import draw_frames, select_frames_in_parts
 from gnntrack.masks.runs import join_frames
 from gnntrack.measure.cells import measure_cells
 from gnntrack.measure.merged_masks import find_merged_masks
@@ -91,8 +91,8 @@ def cut_cells(
     labels, listed = _label_pieces(cells, cuts)
     frames = sorted(labels)
 
-    seen = None if images is None else select_frames(images, frames, cells)
-    others = {name: select_frames(stack, frames, cells) for name, stack in (channels or {}).items()}
+    seen = None if images is None else select_frames_in_parts(images, frames, cells)
+    others = {name: select_frames_in_parts(stack, frames, cells) for name, stack in (channels or {}).items()}
     plain = CellSettings(neighbours=settings.neighbours)
     drawn = draw_frames(cells, runs, frames, changes=labels)
     again = measure_cells(drawn, images=seen, settings=plain, channels=others)[:2]

@@ -30,7 +30,7 @@ from gnntrack.errors import FormatError, InputError
 from gnntrack.io.ctc import link_tracks, number_masks, read_ctc
 from gnntrack.io.ctc_names import find_ctc
 from gnntrack.io.ctc_table import read_track_table
-from gnntrack.io.drawn_masks import draw_frames, select_frames
+from gnntrack.io.drawn_masks import draw_frames, select_frames_in_parts
 from gnntrack.io.fingerprints import compute_fingerprint
 from gnntrack.io.result_folders import EXTRAS
 from gnntrack.io.writers import CellMasks
@@ -234,8 +234,8 @@ def _measure_changed(
     if not len(frames):
         return cells
     masks, numbers = draw_frames(cells, runs, frames.tolist()), frames.tolist()
-    seen = None if images is None else select_frames(images, numbers, cells)
-    others = {name: select_frames(stack, numbers, cells) for name, stack in channels.items()}
+    seen = None if images is None else select_frames_in_parts(images, numbers, cells)
+    others = {name: select_frames_in_parts(stack, numbers, cells) for name, stack in channels.items()}
     again, _, _ = measure_cells(masks, images=seen, settings=CellSettings(), channels=others)
     rows = np.flatnonzero(np.isin(cells.frame, frames))  # both are sorted by frame and label
     position, features = cells.position.copy(), cells.features.copy()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Changes = Mapping[int, Sequence[tuple[IntArray, int]]]
 
-__all__ = ["draw_frames", "select_frames"]
+__all__ = ["draw_frames", "select_frames_in_parts"]
 
 
 def draw_frames(cells: Cells, runs: Runs, frames: Sequence[int], *, changes: Changes | None = None) -> Stack:
@@ -48,7 +48,7 @@ def draw_frames(cells: Cells, runs: Runs, frames: Sequence[int], *, changes: Cha
     return _make_stack(read, frames, cells, parts=len(cells.shape) == 3)
 
 
-def select_frames(stack: FrameStack, frames: Sequence[int], cells: Cells) -> Stack:
+def select_frames_in_parts(stack: FrameStack, frames: Sequence[int], cells: Cells) -> Stack:
     """Return some frames of a movie, which are read in parts if those of the movie are."""
     numbers, parts = [int(frame) for frame in frames], can_read_planes(stack)
 
