@@ -21,11 +21,12 @@ from perturbed import SEED, corrupt_mask, shuffle_labels
 from record import RESULTS, describe_run, format_circumstances, format_table, get_default_data, write_record
 
 import gnntrack
+from gnntrack.cluster.jobs import run_job
 from gnntrack.errors import GnntrackWarning
 from gnntrack.settings import Settings
 from gnntrack.simulation_settings import MOVIE_KINDS
 from gnntrack.windows.masks_job import HALO, NETWORK_HALO, read_windows
-from gnntrack.windows.tracking import plan_tracking, track_in_windows
+from gnntrack.windows.tracking import collect_result, plan_tracking
 
 Source = tuple[str, object, object]
 
@@ -77,7 +78,8 @@ def compare(images: object, masks: object, method: str, work: Path | None) -> di
         n, halo = lineage.cells.n_frames, NETWORK_HALO if method == "gnn" else HALO
         most = round(len(lineage.cells) / n * (n / 4 + 2 * halo))
         job = plan_tracking(images, masks, method=method, solver=None, settings=settings, options={}, most_cells=most)
-        track_in_windows(job, Path(folder, "work"), other)
+        run_job(job, Path(folder, "work"))
+        collect_result(Path(folder, "work"), other)
         tables = [set((each / "res_track.txt").read_text(encoding="ascii").splitlines()) for each in (whole, other)]
         masks_differ = sum(
             path.read_bytes() != (other / path.name).read_bytes() for path in sorted(whole.glob("mask*.tif"))

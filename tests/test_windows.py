@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import gnntrack
+from gnntrack.cluster.jobs import run_job
 from gnntrack.movie_scales import MovieScales, estimate_of_movie, name_scales, use_scales
 from gnntrack.settings import Settings
 from gnntrack.windows.masks_job import read_windows
 from gnntrack.windows.result_stage import combine_notes, find_conflicts
-from gnntrack.windows.tracking import plan_tracking, track_in_windows
+from gnntrack.windows.tracking import collect_result, plan_tracking
 
 
 def make_movie(**options):
@@ -36,7 +37,8 @@ def track_both(tmp_path, images, masks, *, frames=20, settings=None, method="hun
     job = plan_tracking(
         images, masks, method=method, solver=None, settings=settings, options={}, most_cells=most_cells, halo=halo
     )
-    assert track_in_windows(job, tmp_path / "work", tmp_path / "windows")
+    assert run_job(job, tmp_path / "work")
+    collect_result(tmp_path / "work", tmp_path / "windows")
     assert len(read_windows(tmp_path / "work")) > 2
     return tmp_path / "whole", tmp_path / "windows"
 

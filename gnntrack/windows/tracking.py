@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnntrack.cluster.execution import Execution, execute_job, open_work_folder
-from gnntrack.cluster.jobs import run_job
 from gnntrack.cluster.tasks import task_path
 from gnntrack.frame_slabs import LargeFrame
 from gnntrack.io.output import fresh_output
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from gnntrack.settings import Settings
     from gnntrack.types import Lineage
 
-__all__ = ["collect_result", "is_large", "plan_tracking", "track_in_windows", "track_large"]
+__all__ = ["collect_result", "is_large", "plan_tracking", "track_large"]
 
 _FEW_PIXELS = 2e7  # of a movie that cannot have many cells
 
@@ -101,30 +100,6 @@ def plan_tracking(
     movie = movie or open_movie(images, masks, settings=settings, **options)
     size: dict[str, Any] = {"n_frames": len(movie.masks), "shape": tuple(movie.masks.shape), **sizes}
     return MaskTracking(images, masks, method, solver, settings, options=dict(options), **size)
-
-
-def track_in_windows(
-    job: MaskTracking, work: Path, out: str | Path, *, overwrite: bool = False, **running: Any
-) -> bool:
-    """Track a movie in windows; returns whether the result is complete.
-
-    Parameters
-    ----------
-    job : MaskTracking
-        From `plan_tracking`.
-    work : path
-        Folder of the results of its tasks.
-    out : path
-        Folder of the result.
-    overwrite : bool
-        Replace an older result.
-    **running
-        As of `gnntrack.cluster.run_job`.
-    """
-    complete = run_job(job, work, **running)
-    if complete:
-        collect_result(work, out, overwrite=overwrite)
-    return complete
 
 
 def collect_result(work: Path, out: str | Path, *, overwrite: bool = False, run: RunRecord | None = None) -> None:
