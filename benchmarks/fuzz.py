@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz_inputs import LONGEST, MOST_MEMORY, Mutation, Target, make_targets, run_input
-from record import RESULTS, describe_run, format_circumstances
+from record import RESULTS, describe_run, format_page, write_record
 
 _FAULTS = ("slow", "large", "hangs", "deaths")
 _PATIENCE = 60.0  # seconds without an answer of a process, which may still be importing
@@ -48,9 +48,8 @@ def main() -> None:
     record = {**describe_run(), "seed": args.seed, "limits": {"seconds": LONGEST, "bytes": MOST_MEMORY}, "rows": []}
     for name in names:
         record["rows"].append(run_reader(name, args.seed, -(-args.count // len(names))))
-        args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        args.out.with_suffix(".md").write_text(format_table(record), encoding="utf-8")
-    print(format_table(record))
+        write_record(args.out, record, format_rows(record))
+    print(format_rows(record))
 
 
 def draw_mutations(name: str, seed: int, number: int) -> list[Mutation]:
@@ -150,26 +149,20 @@ def _read_answers(name: str, seed: int, first: int, count: int) -> Any:
         process.wait()
 
 
-def format_table(record: dict[str, Any]) -> str:
-    lines = [
-        "# Damaged inputs of every reader",
-        "",
-        format_circumstances(record),
-        "",
+def format_rows(record: dict[str, Any]) -> str:
+    """Return the record as a page."""
+    about = (
         "Mutations of small valid files; each must be read, or refused by an error that gnntrack raises on purpose, "
         f"within {record['limits']['seconds']:g} s of processor time and {record['limits']['bytes'] / 1e9:g} GB. "
-        f"A process without an answer for {_PATIENCE:g} s is ended.",
-        "",
-        "| reader | inputs | other errors | slower | larger | no answer | dead process | slowest |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        f"A process without an answer for {_PATIENCE:g} s is ended."
+    )
+    head = ["reader", "inputs", "other errors", "slower", "larger", "no answer", "dead process", "slowest"]
+    rows = []
     for row in record["rows"]:
-        counts = [
-            sum(times for times, _ in row["errors"].values()),
-            *(len(row[k]) for k in ("slow", "large", "hangs", "deaths")),
-        ]
-        lines.append(f"| {row['reader']} | {row['inputs']} | {' | '.join(map(str, counts))} | {row['slowest']:.2f} s |")
-    return "\n".join(lines) + "\n"
+        counts = [row["inputs"], sum(times for times, _ in row["errors"].values())]
+        counts += [len(row[k]) for k in ("slow", "large", "hangs", "deaths")]
+        rows.append([row["reader"], *map(str, counts), f"{row['slowest']:.2f} s"])
+    return format_page("Damaged inputs of every reader", record, about, head, rows)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz_inputs import MOST_MEMORY, make_targets, mutate, run_input
-from record import RESULTS, describe_run, format_circumstances
+from record import RESULTS, describe_run, format_page, write_record
 
 READERS = (
     *("toml", "edits json", "trackmate xml", "points csv", "trackmate csv", "submission csv"),
@@ -47,9 +47,8 @@ def main() -> None:
     record: dict[str, Any] = {**describe_run(), "seconds": args.seconds, "rows": []}
     for name in args.reader or READERS:
         record["rows"].append(run_reader(name, args.seconds, args.keep))
-        args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        args.out.with_suffix(".md").write_text(format_table(record), encoding="utf-8")
-    print(format_table(record))
+        write_record(args.out, record, format_rows(record))
+    print(format_rows(record))
 
 
 def run_reader(name: str, seconds: int, keep: Path | None) -> dict[str, Any]:
@@ -117,26 +116,19 @@ def run_worker(name: str, seconds: int, keep: Path) -> None:
     atheris.Fuzz()
 
 
-def format_table(record: dict[str, Any]) -> str:
-    lines = [
-        "# Inputs of the readers, guided by the lines that they reach",
-        "",
-        format_circumstances(record),
-        "",
+def format_rows(record: dict[str, Any]) -> str:
+    """Return the record as a page."""
+    about = (
         f"atheris for {record['seconds']} s a reader; inputs must be read, or refused by an error that gnntrack raises "
         f"on purpose, within {PATIENCE} s. Places are branches of gnntrack that were reached, by a valid file and "
-        "in the end.",
-        "",
-        "| reader | inputs | places, valid file | places | other errors | ended |",
-        "|---|---|---|---|---|---|",
-    ]
+        "in the end."
+    )
+    head = ["reader", "inputs", "places, valid file", "places", "other errors", "ended"]
+    rows = []
     for row in record["rows"]:
-        ended = row["ended"] if row["ended"] == "in time" else "early"
-        lines.append(
-            f"| {row['reader']} | {row['inputs']} | {row['places_first']} | {row['places']} "
-            f"| {len(row['faults'])} | {ended} |"
-        )
-    return "\n".join(lines) + "\n"
+        counts = [*(row[name] for name in ("inputs", "places_first", "places")), len(row["faults"])]
+        rows.append([row["reader"], *map(str, counts), row["ended"] if row["ended"] == "in time" else "early"])
+    return format_page("Inputs of the readers, guided by the lines that they reach", record, about, head, rows)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from kill_cases import BOTH, COMMANDS, MOVIE, Command
-from record import RESULTS, describe_run, format_circumstances, format_table, read_rows, write_record
+from record import RESULTS, describe_run, format_page, read_rows, write_record
 from same_cases import SEGMENTER, TRAIN
 
 KILLS = 20
@@ -61,7 +61,7 @@ def main() -> None:
         rows.append(kill_command(command, args.kills, work, resume=args.resume))
         order = [each.name for each in COMMANDS]
         record = {**describe_run(), "rows": sorted(rows, key=lambda row: order.index(row["command"]))}
-        write_record(args.out, record, format_page(record))
+        write_record(args.out, record, format_rows(record))
     failed = [row["command"] for row in rows if row["problems"]]
     if failed:
         sys.exit(f"not equal after a kill: {', '.join(failed)}; see {work}")
@@ -289,26 +289,21 @@ def _make_inputs(folder: Path) -> None:
     (folder / "edits.json").write_text(json.dumps(edits), encoding="utf-8")
 
 
-def format_page(record: dict[str, Any]) -> str:
+def format_rows(record: dict[str, Any]) -> str:
     """Return the record as a page."""
     rows: list[dict[str, Any]] = record["rows"]
     names = [name for name in ("command", "seconds", "runs", "killed", "equal", "kept") if name in rows[0]]
     resumed = "kept" in names
     total = {"command": "all"} | {name: sum(row[name] for row in rows) for name in names[2:]}
-    revisions = dict.fromkeys(row["revision"] for row in rows)
-    lines = [
-        "# Kills and --resume" if resumed else "# Kills",
-        "",
+    about = (
         "Each command is killed by SIGKILL at random moments, and run again"
         f"{' with --resume' if resumed else ''}. *Equal*: after the kill the output is "
         "missing, the older version or the new one as a whole; after the second run it is that of a run without a "
-        f"kill, and nothing is left beside it.{_ABOUT_KEPT if resumed else ''}",
-        "",
-        f"{format_circumstances(record)} Rows: revision {', '.join(revisions)}.",
-        "",
-        format_table(names, [[str(row.get(name, "")) for name in names] for row in [*rows, total]]),
-    ]
-    return "\n".join(lines)
+        f"kill, and nothing is left beside it.{_ABOUT_KEPT if resumed else ''} "
+        f"Rows: revision {', '.join(dict.fromkeys(row['revision'] for row in rows))}."
+    )
+    cells = [[str(row.get(name, "")) for name in names] for row in [*rows, total]]
+    return format_page("Kills and --resume" if resumed else "Kills", record, about, names, cells)
 
 
 def _parse_arguments() -> argparse.Namespace:

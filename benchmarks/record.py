@@ -108,6 +108,13 @@ def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def format_page(
+    title: str, record: Mapping[str, Any], about: str, head: Sequence[str], rows: Iterable[Sequence[str]]
+) -> str:
+    """Return a page with one table: its title, the circumstances of the run, what it shows, and the rows."""
+    return "\n".join([f"# {title}", "", format_circumstances(record), "", about, "", format_table(head, rows)])
+
+
 def run_alternately(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Run A B A B ..., so that a slow phase of the machine affects all programs equally; return the seconds of each.
 
