@@ -1,10 +1,10 @@
 """Kills: each command is killed at random moments, and run again; the result must be that of a run without a kill.
 
 ``python benchmarks/kills.py`` (``make kills``) runs each command once, then kills it 20 times by SIGKILL at moments
-that are drawn evenly from its running time (the shortest one so far). Every second run replaces an older version of the output by
-``--overwrite``. After each kill there must be, at the path of the output, nothing, the older version or the new one
-as a whole. The command is then run again. Its output must equal that of the run without a kill byte for byte, except
-for times in JSON files, and no other file may be left.
+that are drawn evenly from its running time (the shortest one so far). Every second run replaces an older version of
+the output by ``--overwrite``. After each kill there must be, at the path of the output, nothing, the older version or
+the new one as a whole. The command is then run again. Its output must equal that of the run without a kill byte for
+byte, except for times in JSON files, and no other file may be left.
 
 With ``--resume`` every command but those that have no such option is run with ``--resume`` both times, and with
 ``--overwrite`` as well where an older version is there. What is finished is then kept (``kept``), and a run that was
