@@ -53,12 +53,11 @@ class Nuclei:
     noise: float = 0.4  # of a detection along each axis
     radius: float = 4.0  # of a mask
 
-    @property
-    def count(self) -> int:
-        """Nuclei in the first frame."""
-        rate = self.divisions / (1 + self.divisions * GROWTH / 2)  # young nuclei do not divide
-        net = (rate - self.deaths) * self.frames
-        return max(round(self.cells / self.frames * net / np.expm1(net)), 2)
+    def count(self, frame: int) -> int:
+        """Nuclei in a frame: their number grows by the rates of divisions and deaths, and is right in all together."""
+        net = self.divisions - self.deaths
+        first = self.cells / (1 - self.missed + self.false) * np.expm1(net) / np.expm1(net * self.frames)
+        return max(round(first * np.exp(net * frame)), 2)
 
     @property
     def side(self) -> int:
@@ -84,18 +83,19 @@ def simulate_frames(nuclei: Nuclei, seed: int) -> Iterator[Frame]:
     """Return the true nuclei frame by frame."""
     rng = np.random.default_rng([seed, nuclei.cells, nuclei.frames])
     side = float(nuclei.side)
-    place = rng.uniform(0, side, (nuclei.count, 2))
+    place = rng.uniform(0, side, (nuclei.count(0), 2))
     for _ in range(30):
         place = push_apart(place, nuclei.diameter, side)
     step = rng.normal(0, nuclei.speed, place.shape)
     track, parent, used = np.arange(len(place)), np.full(len(place), -1), len(place)
     age, size = rng.integers(0, 2 * GROWTH, len(place)), rng.normal(1, 0.08, len(place))
-    for _ in range(nuclei.frames):
+    for t in range(nuclei.frames):
         grown = _SMALL + (1 - _SMALL) * np.minimum(age / GROWTH, 1)
         yield Frame(place, track, parent, nuclei.radius * size * grown)
-        fate = rng.random(len(place))
-        divides = (fate < nuclei.divisions) & (age >= GROWTH / 2)
-        split, alive = np.flatnonzero(divides), np.flatnonzero(~divides & (fate < 1 - nuclei.deaths))
+        alive = np.flatnonzero(rng.random(len(place)) < 1 - nuclei.deaths)
+        old = rng.permutation(alive[age[alive] >= GROWTH / 2])  # young nuclei do not divide
+        split = np.sort(old[: max(nuclei.count(t + 1) - len(alive), 0)])
+        alive = np.setdiff1d(alive, split)
         rows = np.concatenate([alive, split, split])
         angle = rng.uniform(0, 2 * np.pi, len(split))
         away = np.column_stack([np.sin(angle), np.cos(angle)]) * nuclei.diameter / 2

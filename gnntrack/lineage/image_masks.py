@@ -35,7 +35,7 @@ _FOUND = 0.85  # least overlap (intersection over union) of what a level finds a
 _SIZES = (0.75, 1.33)  # size of the found mask / of the expected one
 _CONTRASTS = (0.6, 1.6)  # the same of its contrast
 _FEWEST = 5  # pixels of the background around a cell
-_FRAMES = 3  # that are kept: those of a gap of one frame
+_FRAMES = 8  # that are kept: those of a gap and around it
 
 
 class _Window(NamedTuple):

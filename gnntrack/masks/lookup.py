@@ -54,6 +54,8 @@ class CellLookup:
 
     def is_taken(self, pixels: tuple[IntArray, ...]) -> BoolArray:
         """Return whether each pixel was taken away, bool."""
+        if not len(self._taken):
+            return np.zeros(np.shape(pixels[0]), bool)
         return np.isin(np.ravel_multi_index(pixels, self.shape), self._taken)
 
     def draw(self, window: tuple[slice, ...]) -> IntArray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["find_matching", "label_edges"]
 
 _BATCH = 512  # edges of one assignment problem; smaller components are joined up to this number
+_LARGEST = 20_000  # edges of a component that `lap.lapmod` solves
 
 
 def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolArray:
@@ -22,9 +23,10 @@ def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
 
     The edges of positive weight form connected components. Components of one edge are chosen directly. The others are
     solved exactly, as square assignment problems (Jonker and Volgenant 1987, `lap.lapmod`) with an additional partner
-    of weight 0 for each row and each column (Jaqaman et al. 2008). Time is linear in the number of components, and
-    grows faster with their size: `gnntrack.sparse_assignment.match_sparse` solves the same problem where links over
-    gaps join most points to one component. Of several best choices, the two may return different ones.
+    of weight 0 for each row and each column (Jaqaman et al. 2008). The time is linear in the number of components, and
+    grows faster with their size. Components of more than 20,000 edges, such as those of points whose links over gaps join
+    all of them, are solved by `gnntrack.sparse_assignment.match_sparse`, whose time does not. Of several best choices,
+    the two may return different ones.
 
     Parameters
     ----------
@@ -52,9 +54,14 @@ def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     r, c = row[useful], column[useful]
     component = label_edges(r, c, np.ones(len(r), bool))
     size = np.bincount(component)
-    single = size[component] == 1
+    edges = size[component]
+    single, large = edges == 1, edges > _LARGEST
     chosen[useful[single]] = True
-    rest = np.flatnonzero(~single)
+    if large.any():
+        from gnntrack.sparse_assignment import match_sparse  # slow to import
+
+        chosen[useful[large]] = match_sparse(r[large], c[large], weight[useful[large]])
+    rest = np.flatnonzero(~single & ~large)
     if not len(rest):
         return chosen
     order = rest[np.argsort(component[rest], kind="stable")]

@@ -5,6 +5,7 @@ Both follow from the numbers of cells per frame alone, so that a movie has the s
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,10 +20,13 @@ __all__ = ["MOST_SAMPLED", "Window", "choose_sample", "find_inner_frames", "plan
 MOST_SAMPLED = 300_000
 """Cells from which the scales of a movie are estimated; a movie with no more of them is its own sample."""
 
-_BLOCKS = 3  # of the sample: a movie changes
+_BLOCKS = (4, 2, 1)  # of the sample: a movie changes, and two workers have as much to do as each other
 _FOLLOWED = 8  # frames for which tracks are followed before and after a cell
 _FEWEST_FRAMES = 3 * _FOLLOWED  # of a block
+_ENOUGH_FRAMES = 5 * _FOLLOWED  # of each of several blocks
 _SEARCHES = 30  # bisections of the size of a window
+_SHARED = (4, 2)  # the number of windows is a multiple, so that as many workers have equal work
+_LONG = 4  # halos that cores must then have, so that the halos cost little
 
 
 class Window(NamedTuple):
@@ -60,9 +64,9 @@ def choose_sample(
     Returns
     -------
     list of slice
-        The whole movie if it is small enough. Otherwise up to three blocks of equal numbers of cells, around one sixth,
-        one half and five sixths of the cells. There are fewer blocks if they would have less than 48 frames, and a
-        block of 24 frames may have more than its share of the cells.
+        The whole movie if it is small enough. Otherwise four blocks of equal numbers of cells, around one, three, five
+        and seven eighths of the cells. There are two or one if blocks would have less than 40 frames, and a block of 24
+        frames may have more than its share of the cells.
 
     Examples
     --------
@@ -76,12 +80,12 @@ def choose_sample(
     total = _add_up(cells_per_frame)
     if total[-1] <= most_cells or n_frames <= _FEWEST_FRAMES:
         return [slice(0, n_frames)]
-    for count in range(_BLOCKS, 0, -1):
+    for count in _BLOCKS:
         middles = total[-1] * (np.arange(count) * 2 + 1) / (2 * count)
         half = most_cells / (2 * count)
         first = np.searchsorted(total, middles - half, side="right") - 1
         stop = np.maximum(np.searchsorted(total, middles + half, side="left"), first + 1)
-        if count == 1 or (stop - first).min() >= 2 * _FEWEST_FRAMES:
+        if count == 1 or (stop - first).min() >= _ENOUGH_FRAMES:
             break
     missing = np.maximum(_FEWEST_FRAMES - (stop - first), 0)
     first = np.clip(first - (missing + 1) // 2, 0, n_frames - _FEWEST_FRAMES)
@@ -107,6 +111,9 @@ def plan_windows(
 ) -> list[Window]:
     """Return the windows of a movie, of about equal numbers of cells.
 
+    Their number is a multiple of four, or of two, if they are then still much longer than their halos: workers have
+    equal work.
+
     Parameters
     ----------
     n_frames : int
@@ -127,11 +134,14 @@ def plan_windows(
     slice(7, 10, None) slice(6, 10, None)
     """
     total = _add_up(cells_per_frame)
-    fewest = len(_fill_windows(n_frames, total, halo, most_cells))
+    windows = _fill_windows(n_frames, total, halo, most_cells)
+    counts = [math.ceil(len(windows) / each) * each for each in _SHARED]
+    shared = [count for count in counts if len(windows) > 1 and n_frames >= count * _LONG * halo]
+    most = max(shared[:1], default=len(windows))
     low, high = 0, most_cells
     for _ in range(_SEARCHES):  # the smallest windows of this number
         middle = (low + high) // 2
-        small = len(_fill_windows(n_frames, total, halo, middle)) <= fewest
+        small = len(_fill_windows(n_frames, total, halo, middle)) <= most
         low, high = (low, middle) if small else (middle, high)
     return _fill_windows(n_frames, total, halo, high)
 

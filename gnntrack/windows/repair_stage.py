@@ -82,16 +82,14 @@ def _load_lineage(job: MaskTracking, work: Path, span: slice) -> tuple[CellBlock
 
 def _load_links(work: Path, span: slice, lost: IntArray) -> tuple[IntArray, Any, IntArray]:
     """Return the links out of some frames with their confidences, and the cells that were cut off masks."""
-    links, confidence, cut, first = [], [], [], 0
+    links, confidence, cut = [], [], []
     for k, window in enumerate(read_windows(work)):
-        part = load_block(task_path(work, "windows", k), features=(), runs=False)
-        count = len(part.tables["links"])
         if window.core.start < span.stop and span.start < window.core.stop:
-            kept = ~np.isin(np.arange(first, first + count), lost)
+            part = load_block(task_path(work, "windows", k), features=(), runs=False)
+            kept = np.setdiff1d(np.arange(len(part.tables["links"])), lost[lost[:, 0] == k, 1])
             links.append(part.tables["links"][kept])
             confidence.append(part.tables["confidence"][kept])
             cut.append(part.tables["cut"])
-        first += count
     joined, pieces = np.concatenate(links).astype(np.int64), np.concatenate(cut).astype(np.int64)
     inside = (joined[:, 0] >= span.start) & (joined[:, 2] < span.stop)
     return joined[inside], np.concatenate(confidence)[inside], pieces

@@ -63,13 +63,13 @@ def join_windows(job: MaskTracking, work: Path, out: Path) -> None:
 
 
 def read_decisions(work: Path) -> tuple[IntArray, IntArray]:
-    """Return frame and label of debris, (M, 2), and which links are left out, counted over all windows, (L,)."""
+    """Return frame and label of debris, (M, 2), and the links that are left out, (L, 2): window and number in it."""
     with np.load(task_path(work, "tracks", 0), allow_pickle=False) as file:
         return file["debris"], file["lost"]
 
 
 def _solve_movie(job: MaskTracking, work: Path) -> tuple[SolvedMovie, IntArray]:
-    """Return the solution of all windows, and the numbers of the links that are left out."""
+    """Return the solution of all windows, and the links that are left out, (L, 2): window and number in it."""
     parts = [
         load_block(task_path(work, "windows", k), features=_FEATURES, runs=False)
         for k in range(len(read_windows(work)))
@@ -95,7 +95,9 @@ def _solve_movie(job: MaskTracking, work: Path) -> tuple[SolvedMovie, IntArray]:
         lineage = drop_debris(lineage, job.settings.repair.debris_size)
         bridged = find_gaps(lineage)[0]
     lineage = lineage.with_provenance(gaps_bridged=len(bridged))
-    return SolvedMovie(cells, lineage, len(lost)), lost
+    first = np.cumsum([0, *(len(part.tables["links"]) for part in parts)])
+    window = np.searchsorted(first, lost, side="right") - 1
+    return SolvedMovie(cells, lineage, len(lost)), np.column_stack([window, lost - first[window]])
 
 
 def find_conflicts(source: IntArray, target: IntArray, confidence: NDArray[Any], keep: BoolArray) -> IntArray:
