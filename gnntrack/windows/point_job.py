@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HALO", "MOST_CELLS", "PointJob", "SolvedWindow"]
 
-HALO = 16
+HALO = 12
 """Frames before and after a window that are tracked with it: with as many, hardly a link differs from the whole."""
 MOST_CELLS = 600_000
 """Cells of a window, with its halo."""
