@@ -25,7 +25,8 @@ from gnntrack.measure.cells import measure_cells
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.results import find_result
 from gnntrack.settings import Settings
-from gnntrack.windows.masks_job import MOST_CELLS, MOST_SAMPLED
+from gnntrack.windows.masks_job import MOST_CELLS
+from gnntrack.windows.plan import MOST_SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import gnntrack
 from gnntrack.io.frames import open_frames
+from gnntrack.lineage.image_masks import ImageSearch
 from gnntrack.lineage.repair import fill_gaps
+from gnntrack.masks.lookup import CellLookup
 from gnntrack.measure.cells import measure_cells
 from gnntrack.settings import CellSettings, RepairSettings
 from gnntrack.types import Lineage, Tracks
@@ -104,3 +108,16 @@ def test_cells_are_found_in_stacks_and_by_track():
     given[3][given[3] == label] = 0
     lineage = gnntrack.track(movie.images, given)
     assert lineage.to_pandas("repairs").reason.str.contains("found in the image").any()
+
+
+def test_images_are_read_once_where_gaps_of_several_lengths_lie_beside_each_other():
+    movie = gnntrack.simulate(frames=12, cells=6, shape=(120, 120), seed=1003)
+    _, runs, _ = measure_cells(open_frames(np.array(movie.masks)), settings=CellSettings())
+    images, read = open_frames(np.array(movie.images)), []
+    counted = replace(images, read=lambda frame: read.append(frame) or images.read(frame))
+    search = ImageSearch(counted, runs, np.ones(2))
+    pixels = np.argwhere(np.ones((9, 9))) + 40
+    for frame in range(3, 9):
+        for before, after in ((frame - 1, frame + 1), (frame - 2, frame + 1), (frame - 1, frame + 2)):
+            search.find([(before, pixels), (after, pixels)], frame, pixels, CellLookup(runs, frame))
+    assert sorted(read) == list(range(1, 11))

@@ -27,9 +27,18 @@ def test_windows_cover_each_frame_once_and_stay_small(counts, halo, most):
         assert core.stop - core.start == 1 or counts[span].sum() <= most
 
 
-def test_windows_of_a_movie_have_about_as_many_cells():
-    windows = plan_windows(100, [10] * 100, 2, 400)
-    assert [window.core.stop - window.core.start for window in windows] == [34, 32, 34]
+@pytest.mark.parametrize(
+    ("frames", "halo", "lengths"),
+    [(100, 2, [26, 24, 24, 26]), (100, 8, [29, 21, 21, 29]), (100, 11, [27, 16, 16, 16, 25]), (30, 2, [30])],
+)
+def test_workers_have_equal_work(frames, halo, lengths):
+    windows = plan_windows(frames, [10] * frames, halo, 400)
+    assert [window.core.stop - window.core.start for window in windows] == lengths
+
+
+def test_two_or_four_workers_estimate_the_scales():
+    assert len(choose_sample(500, [2000] * 500, most_cells=200_000)) == 2
+    assert len(choose_sample(2000, [500] * 2000, most_cells=200_000)) == 4
 
 
 @pytest.mark.parametrize("counts", MOVIES.values(), ids=MOVIES)

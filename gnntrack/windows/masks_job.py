@@ -35,7 +35,7 @@ from gnntrack.methods import resolve_method
 from gnntrack.movie import Movie, open_movie
 from gnntrack.settings import Settings
 from gnntrack.windows.blocks import CellBlock, join_blocks, load_block, load_notes
-from gnntrack.windows.plan import Window, choose_sample, plan_windows
+from gnntrack.windows.plan import MOST_SAMPLED, Window, choose_sample, plan_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HALO",
     "MOST_CELLS",
-    "MOST_SAMPLED",
     "MaskTracking",
     "count_cells",
     "cut_movie",
@@ -60,8 +59,6 @@ __all__ = [
 
 HALO, NETWORK_HALO = 8, 12
 """Frames before and after the core of a window that are tracked with it; a network sees further."""
-MOST_SAMPLED = 200_000
-"""Cells from which the scales of a movie are estimated; a movie with more of them is tracked in windows."""
 MOST_CELLS = 250_000
 """Cells of a window, with its halo; more only if its core would be shorter than a halo."""
 _BLOCK_PIXELS = 1 << 26  # of the frames that are measured together

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_SAMPLED", "Window", "choose_sample", "find_inner_frames", "plan_windows"]
 
-MOST_SAMPLED = 300_000
-"""Cells from which the scales of a movie are estimated; a movie with no more of them is its own sample."""
+MOST_SAMPLED = 200_000
+"""Cells from which the scales of a movie are estimated; a movie with no more of them is its own sample.
+
+A movie of more masks is tracked in windows."""
 
 _BLOCKS = (4, 2, 1)  # of the sample: a movie changes, and two workers have as much to do as each other
 _FOLLOWED = 8  # frames for which tracks are followed before and after a cell

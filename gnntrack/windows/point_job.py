@@ -32,7 +32,7 @@ from gnntrack.movie_candidates import choose_links
 from gnntrack.movie_scales import MovieScales, use_scales
 from gnntrack.point_movie import choose_point_settings
 from gnntrack.stage_times import time_stage
-from gnntrack.windows.plan import choose_sample, find_inner_frames, plan_windows
+from gnntrack.windows.plan import MOST_SAMPLED, choose_sample, find_inner_frames, plan_windows
 from gnntrack.windows.point_store import PointStore, is_store, write_points
 from gnntrack.windows.sample_scales import combine_scales
 
@@ -141,7 +141,7 @@ class PointJob:
     reading: dict[str, Any] | None = None
     halo: int = HALO
     most_cells: int = MOST_CELLS
-    most_sampled: int = 300_000
+    most_sampled: int = MOST_SAMPLED
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from gnntrack.io.output import fresh_output
 from gnntrack.result_files import describe_time, save_summary
 from gnntrack.results import load_result
 from gnntrack.stage_times import time_stage
-from gnntrack.windows.masks_job import MOST_SAMPLED, MaskTracking, read_windows
+from gnntrack.windows.masks_job import MaskTracking, read_windows
+from gnntrack.windows.plan import MOST_SAMPLED
 from gnntrack.windows.result_stage import RESULT, SUMMARY
 
 if TYPE_CHECKING:
