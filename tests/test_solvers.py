@@ -447,7 +447,7 @@ def test_best_matching_is_that_of_scipy(seed, rows, columns, fill, ties):
 
 @pytest.mark.parametrize(("rows", "n_edges"), [(300, 700), (3000, 4500), (200, 6000), (300, 25_000)])
 def test_best_matching_of_many_components_and_of_a_large_one(rows, n_edges):
-    """Many components are put together in batches; one may be larger than a batch, or than `lap.lapmod` solves quickly."""
+    """Many components are put together in batches; one may be larger, also than `lap.lapmod` solves quickly."""
     random = np.random.default_rng(0)
     row, column = np.divmod(np.sort(random.choice(rows * rows, n_edges, replace=False)), rows)
     weight = random.exponential(3, n_edges)

@@ -24,9 +24,9 @@ def find_matching(row: IntArray, column: IntArray, weight: FloatArray) -> BoolAr
     The edges of positive weight form connected components. Components of one edge are chosen directly. The others are
     solved exactly, as square assignment problems (Jonker and Volgenant 1987, `lap.lapmod`) with an additional partner
     of weight 0 for each row and each column (Jaqaman et al. 2008). The time is linear in the number of components, and
-    grows faster with their size. Components of more than 20,000 edges, such as those of points whose links over gaps join
-    all of them, are solved by `gnntrack.sparse_assignment.match_sparse`, whose time does not. Of several best choices,
-    the two may return different ones.
+    grows faster with their size. Components of more than 20,000 edges, such as those of points that links over gaps
+    join, are solved by `gnntrack.sparse_assignment.match_sparse`, whose time does not. Of several best choices, the
+    two may return different ones.
 
     Parameters
     ----------
