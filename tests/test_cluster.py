@@ -89,11 +89,12 @@ def test_resume_runs_only_what_is_missing_or_damaged(job, whole, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (task_path(work, "windows", 2) / "strange.txt").touch()
     (work / "windows" / ".partial-0123abcd-2").mkdir()
+    (work / ".partial-0123abcd-manifest.json").touch()
     warned = run(job, work, resume=True)
     assert read_files(work) == whole
     assert kept.stat().st_mtime_ns == stamp
     assert warned == WARNINGS
-    assert not (work / "windows" / ".partial-0123abcd-2").exists()
+    assert not list(work.rglob(".partial-*"))
 
 
 def test_resume_names_what_has_changed(job, whole, tmp_path):

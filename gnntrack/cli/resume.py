@@ -44,6 +44,7 @@ def resume_option(about: str = "", *, continues: bool = False) -> Callable[[Func
     def decorate(command: Function) -> Function:
         @functools.wraps(command)
         def run(*args: Any, resume: bool, **values: Any) -> Any:
+            from gnntrack.cluster.execution import remove_work_folder
             from gnntrack.io.run_records import record_outputs
 
             described = describe_command(click.get_current_context().command.name or "", values, strict=resume)
@@ -54,6 +55,8 @@ def resume_option(about: str = "", *, continues: bool = False) -> Callable[[Func
             if resume:
                 finished = list_finished(described, overwrite=values["overwrite"])
                 if len(finished) == len(described.outputs):
+                    for out in finished:
+                        remove_work_folder(out)
                     show_rows([("kept", f"{out}: this command has made it from the same inputs") for out in finished])
                     return None
                 values["overwrite"] = values["overwrite"] or bool(finished)

@@ -17,7 +17,7 @@ from gnntrack.cluster.shards import Shard
 from gnntrack.cluster.tasks import Job
 from gnntrack.io.output_places import shorten_name
 
-__all__ = ["Execution", "execute_job", "find_work_folder", "is_divided", "open_work_folder"]
+__all__ = ["Execution", "execute_job", "find_work_folder", "is_divided", "open_work_folder", "remove_work_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,13 @@ def open_work_folder(out: str | Path | None, execution: Execution) -> Iterator[P
         shutil.rmtree(work)
     yield work
     if own:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_work_folder(out: str | Path) -> None:
+    """Remove the hidden work folder of a finished output, which a run that was killed at its end has left."""
+    work = find_work_folder(out, Execution())
+    if work is not None:
         shutil.rmtree(work, ignore_errors=True)
 
 

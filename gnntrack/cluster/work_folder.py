@@ -14,6 +14,7 @@ from gnntrack.errors import InputError, OutputError
 from gnntrack.io.manifests import list_changes, write_manifest
 from gnntrack.io.output import check_writable
 from gnntrack.io.output_locks import lock_file, unlock_file
+from gnntrack.io.output_places import list_leftovers, remove_path
 from gnntrack.json_files import parse_json, read_json
 
 __all__ = ["hold_work_folder", "read_description", "wait_for_lock"]
@@ -44,6 +45,8 @@ def hold_work_folder(job: Job, work: Path, *, resume: bool, shared: bool) -> Ite
     descriptor = _lock_work_folder(work, file, shared=shared)
     try:
         with wait_for_lock(work / "manifest"):
+            for path in list_leftovers(work / MANIFEST):
+                remove_path(path)
             _check_manifest(job, work, resume=resume)
         yield
     finally:

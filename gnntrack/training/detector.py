@@ -201,7 +201,8 @@ def train_detector(
         msg = "there is nothing to learn from; give movies with their ground truth, or a number of simulated images"
         raise InputError(msg)
     movies = sorted({each.movie for each in frames})
-    about = {"detector": detector, "data": movies, "images": len(examples), "start": str(start), "seed": run.seed}
+    about: dict[str, Any] = {"detector": detector, "data": movies, "images": len(examples), "seed": run.seed}
+    about |= {} if start is None else {"start": {"model": str(start)}}
     with run.replace_folder():
         described = run.with_provenance(**about, settings=training.to_dict(plain=True))
         best = factory.train(examples, checks, described, training=training, start=start)
