@@ -20,8 +20,8 @@ from gnntrack.io.omezarr_writer import write_omezarr
 from gnntrack.io.point_graph import write_point_graph
 from gnntrack.segmentation import DETECTORS, available_detectors, detect_frame, detect_movie, load_detector
 from gnntrack.training import DetectorTraining, train_detector
-from gnntrack.training.checkpoint import read_checkpoint
 from gnntrack.training.detector import find_point_frames
+from gnntrack.training.run import TrainingRun
 from gnntrack.training.simulated_points import SimulatedPoints
 from gnntrack.types import PointGraph, Points
 from segmenters.dog import DogDetector
@@ -424,8 +424,8 @@ def test_a_detector_learns_from_a_few_annotated_cells(sparse_movie, tmp_path):
     training = DetectorTraining(steps=2, batch=1, validate_every=1)
     summary = train_detector([sparse_movie], tmp_path / "model", start="shipped", training=training)
     assert (summary["movies"], summary["images"], summary["points"]) == (1, 2, 12)
-    notes = read_checkpoint(tmp_path / "model")["state"]["notes"]  # --resume reads it
-    assert notes["start"] == {"model": "shipped"}
+    resumed = {"run": TrainingRun(tmp_path / "model", resume=True), "start": "shipped", "training": training}
+    assert train_detector([sparse_movie], **resumed) == summary
     example = Annotated(seed=5)
     found = HeatmapDetector(model=tmp_path / "model", diameter=14).detect(example.image, example.spacing)
     distance, _ = cKDTree(found.position * example.spacing).query(example.cells)

@@ -20,6 +20,7 @@ from gnntrack.errors import FormatError, ModelError, TrainingError
 from gnntrack.models.files import read_model, write_model
 from gnntrack.settings import TrainSegmenterSettings, TrainSettings, drop_removed
 from gnntrack.training.checkpoint import load_checkpoint, save_checkpoint
+from gnntrack.training.detector_settings import DetectorTraining
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -368,10 +369,10 @@ def _update_settings(saved: dict[str, Any]) -> dict[str, Any]:
     """Return the provenance of a checkpoint, which may be of an earlier version, with the settings of this one."""
     if "stages" in saved:  # they may hold settings that have been removed
         saved = {**saved, "stages": drop_removed(saved["stages"])}
-    if "settings" in saved and "segmenter" in saved:  # they may lack settings that were added since
-        saved = {**saved, "settings": {**TrainSegmenterSettings().to_dict(), **saved["settings"]}}
-    elif "settings" in saved:
-        saved = {**saved, "settings": {**TrainSettings().to_dict(), **saved["settings"]}}
+    if "settings" in saved:  # they may lack settings that were added since
+        kinds = {"segmenter": TrainSegmenterSettings, "detector": DetectorTraining}
+        kind = next((kinds[name] for name in kinds if name in saved), TrainSettings)
+        saved = {**saved, "settings": {**kind().to_dict(plain=True), **saved["settings"]}}
     return saved
 
 
