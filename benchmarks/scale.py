@@ -7,7 +7,8 @@ the written result; the memory is that of the process and all that it starts, an
 ``summary.json`` records. Rows of earlier runs are kept unless they are measured again.
 
 ``--only points`` or another kind, ``--sizes 1e4,1e5``, ``--workers 1,2`` and ``--peers laptrack,trackpy`` measure some
-rows. Movies that do not fit on the disk are left out, with a message.
+rows. ``--dask`` measures workers of a local scheduler of Dask in place of processes. Movies that do not fit on the disk
+are left out, with a message.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from scale_movies import find_shape, write_masks, write_points
 from scale_peers import PEERS, choose_gate, find_interpreters, run_peer
 from scale_run import measure_command
 from scale_scores import read_links, score_links
-from scale_table import draw_scale, format_markdown
+from scale_table import DASK, draw_scale, format_markdown
 
 Row = dict[str, Any]
 
@@ -83,7 +83,7 @@ def _run_all(args: argparse.Namespace, work: Path) -> Iterator[Row]:
                         print(f"{kind}, {size} cells: {about['skipped']}", file=sys.stderr)
                         break
                     row = run_gnntrack(kind, movie, work / "result", workers=workers, large=large, limits=args)
-                    yield {**_name(kind, size, workers, "gnntrack"), **about, **row}
+                    yield {**_name(kind, size, workers, DASK if args.dask else "gnntrack"), **about, **row}
     interpreters = find_interpreters(args.peer_python.split(","))
     for peer in args.peers:
         if peer not in interpreters:
@@ -133,8 +133,10 @@ def run_gnntrack(kind: str, movie: Path, out: Path, *, workers: int, large: bool
     masks, images, options = KINDS[kind]
     sources = [*([movie / "images"] if images else []), *(["--masks"] if masks and not images else [])]
     sources += [movie / "masks"] if masks else ["--points", movie / "points.csv"]
-    command = [sys.executable, "-m", "gnntrack", "track", *sources, *options, "-o", out, *_list_options(workers)]
+    command = [sys.executable, "-m", "gnntrack", "track", *sources, *options, "-o", out]
     shards = out.with_name("shards")
+    command += ["--scheduler", "local"] if limits.dask else []
+    command += ["--workers", str(workers)] if limits.dask or workers > 1 else []
     command += [*limits.more.split(), *(["--work", shards] if large else [])]
     used = measure_command(command, most_seconds=limits.most_minutes * 60, most_gb=limits.most_gb, cwd=REPOSITORY)
     try:
@@ -156,18 +158,6 @@ def _measure_folder(folder: Path) -> int:
     return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
 
 
-def _list_options(workers: int) -> list[str]:
-    """Return the options of the command for a number of workers."""
-    if workers == 1:
-        return []
-    told = subprocess.run(
-        [sys.executable, "-m", "gnntrack", "track", "--help"], capture_output=True, text=True, cwd=REPOSITORY
-    ).stdout
-    if "--workers" not in told:
-        sys.exit("this version of 'gnntrack track' has no --workers; measure with --workers 1")
-    return ["--workers", str(workers)]
-
-
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", type=_split, default=list(KINDS), help="kinds; 'none': peers alone")
@@ -181,6 +171,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--most-gb", type=float, default=4.0)
     parser.add_argument("--peer-minutes", type=float, default=10)
     parser.add_argument("--peer-gb", type=float, default=3.0)
+    parser.add_argument("--dask", action="store_true", help="workers are those of a local scheduler of Dask")
     parser.add_argument("--disk", action="store_true", help="measure the rates of the disk, for the model of a cluster")
     parser.add_argument("--work", type=Path, help="folder for temporary files")
     parser.add_argument("--out", type=Path, default=RESULTS / "scale.json")

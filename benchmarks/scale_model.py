@@ -94,5 +94,6 @@ def measure_disk(folder: Path, *, gigabytes: float = 1.0) -> dict[str, float]:
 
 def find_largest(rows: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
     """Return the row of the largest movie of a kind that was tracked by one worker."""
-    done = [row for row in rows if row["kind"] == kind and row["workers"] == 1 and "stages" in row]
+    ours = [row for row in rows if row["method"] == "gnntrack" and row["kind"] == kind]
+    done = [row for row in ours if row["workers"] == 1 and "stages" in row]
     return max(done, key=lambda row: int(row["cells"]), default=None)

@@ -12,6 +12,9 @@ from scale_model import CLUSTERS, Costs, collect_costs, find_largest, predict
 
 Row = Mapping[str, Any]
 
+DASK = "gnntrack on Dask"
+"""Method of the rows whose workers are those of a local scheduler of Dask."""
+OURS = ("gnntrack", DASK)
 TITLES = {"points": "points", "masks": "masks", "images": "masks and images", "gnn": "masks and images, `gnn`"}
 SCALE_TABLES = {
     "scale-stages": lambda record: format_stages(record["rows"]),
@@ -75,11 +78,14 @@ def fit_exponent(cells: Sequence[float], values: Sequence[float]) -> float | Non
 
 
 def list_exponents(rows: Iterable[Row], least: float = 5e4) -> dict[str, dict[str, float | None]]:
-    """Return the exponents of processor time of each kind, in all and of each stage, from movies that are not tiny."""
+    """Return the exponents of processor time of each kind, in all and of each stage, from movies that are not tiny.
+
+    Of runs with several numbers of workers, those with the fewest count.
+    """
     found: dict[str, dict[str, float | None]] = {}
     for kind in TITLES:
-        own = [row for row in _select(rows, method="gnntrack", workers=1, kind=kind) if "stages" in row]
-        own = [row for row in own if row["cells"] >= least]
+        done = [row for row in _select(rows, method="gnntrack", kind=kind) if row["cells"] >= least and "stages" in row]
+        own = list({row["size"]: row for row in reversed(done)}.values())[::-1]
         if len(own) < 2:
             continue
         cells = [row["cells"] for row in own]
@@ -105,7 +111,7 @@ def format_exponents(rows: Iterable[Row]) -> str:
 
 def format_accuracy(rows: Iterable[Row]) -> str:
     """Return the table of accuracy of our runs and those of peers, with their times."""
-    done = [row for row in rows if "links_found" in row and row["workers"] == 1]
+    done = [row for row in rows if "links_found" in row and row["workers"] == 1 and row["method"] != DASK]
     lines = [
         [
             f"`{row['method']}`" if row["method"] != "gnntrack" else "gnntrack",
@@ -124,11 +130,12 @@ def format_accuracy(rows: Iterable[Row]) -> str:
 def format_workers(rows: Iterable[Row]) -> str:
     """Return the table of runs with several workers, as ratios to one."""
     lines = []
-    for row in _select(rows, method="gnntrack"):
-        one = next(iter(_select(rows, method="gnntrack", kind=row["kind"], size=row["size"], workers=1)), None)
+    for row in [*_select(rows, method="gnntrack"), *_select(rows, method=DASK)]:
+        one = next(iter(_select(rows, method=row["method"], kind=row["kind"], size=row["size"], workers=1)), None)
         if row["workers"] > 1 and "failed" not in row:
             alone = "" if one is None or "failed" in one else f"{one['seconds'] / row['seconds']:.2f}"
-            start = [TITLES[row["kind"]], f"{row['cells']:,}", str(row["workers"])]
+            title = TITLES[row["kind"]] + (", Dask" if row["method"] == DASK else "")
+            start = [title, f"{row['cells']:,}", str(row["workers"])]
             times = [f"{row[name]:.0f}" for name in ("seconds", "cpu_seconds")]
             lines.append([*start, *times, alone, f"{row['peak_mb'] / 1000:.2f}", f"{row['links_found']:.4f}"])
     head = ["movie", "cells", "workers", "time, s", "processor, s", "times as fast as one", "memory, GB", "links found"]
@@ -138,7 +145,7 @@ def format_workers(rows: Iterable[Row]) -> str:
 def format_others(rows: Iterable[Row]) -> str:
     """Return the table of the peers."""
     lines = []
-    for row in (row for row in rows if row["method"] != "gnntrack"):
+    for row in (row for row in rows if row["method"] not in OURS):
         ours = next(iter(_select(rows, method="gnntrack", kind=row["kind"], size=row["size"], workers=1)), None)
         start = [f"`{row['method']}`", TITLES[row["kind"]], f"{row['cells']:,}"]
         if "failed" in row:
@@ -190,7 +197,7 @@ def draw_scale(record: Row, path: Path) -> None:
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     series = [(kind, "gnntrack", TITLES[kind].replace("`", ""), _COLOURS[kind]) for kind in TITLES]
-    peers = dict.fromkeys(row["method"] for row in record["rows"] if row["method"] != "gnntrack")
+    peers = dict.fromkeys(row["method"] for row in record["rows"] if row["method"] not in OURS)
     series += [
         ("images" if peer == "koft" else "points", peer, peer, _PEER_COLOURS.get(peer, "#888888")) for peer in peers
     ]
