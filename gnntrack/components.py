@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from gnntrack.types import IntArray
 
 __all__ = ["count_within_frames", "label_components", "name_groups"]
@@ -47,7 +49,7 @@ def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, 
     ([0, 1, 1, 2, 1], 3)
     """
     if n > _FEW:
-        return _label_many(n, one, other)
+        return _label_forest(n, one, other) if _is_forest(n, one, other) else _label_many(n, one, other)
     lowest = np.arange(n)
     while len(one):
         a, b = lowest[one], lowest[other]
@@ -61,46 +63,65 @@ def label_components(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, 
     return (np.cumsum(first) - 1)[lowest], int(first.sum())
 
 
+def _is_forest(n: int, one: IntArray, other: IntArray) -> bool:
+    """Return whether all edges go up, and each node has at most one edge from below, as the links of a lineage."""
+    return bool((one < other).all()) and int(np.bincount(other, minlength=n).max(initial=0)) <= 1
+
+
+def _label_forest(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, int]:
+    root = np.arange(n, dtype=np.int32)
+    root[other] = one
+    above = root[root]
+    while not np.array_equal(above, root):
+        root, above = above, above[above]
+    number = np.cumsum(root == np.arange(n)) - 1
+    return number[root], int(number[-1]) + 1
+
+
 def _label_many(n: int, one: IntArray, other: IntArray) -> tuple[IntArray, int]:
     from scipy.sparse import coo_array  # slow to import
     from scipy.sparse.csgraph import connected_components
 
     graph = coo_array((np.ones(len(one), bool), (one, other)), (n, n))
     count, component = connected_components(graph, directed=False)
-    first = np.unique(component, return_index=True)[1]
     number = np.empty(count, np.int64)
-    number[np.argsort(first)] = np.arange(count)
+    number[np.argsort(_find_first(component, count))] = np.arange(count)
     return number[component], int(count)
 
 
-def name_groups(group: IntArray, name: IntArray) -> IntArray:
-    """Return the name of the first member of each member's group, or a number from 1 if these names do not fit.
+def _find_first(group: npt.NDArray[np.integer], count: int) -> IntArray:
+    """Return the first member of each of some groups, of which each has one."""
+    first = np.full(count, len(group))
+    np.minimum.at(first, group, np.arange(len(group)))
+    return first
+
+
+def name_groups(group: npt.NDArray[np.integer], name: IntArray) -> IntArray:
+    """Return the name of the first member of each group, or numbers from 1 if these names do not fit.
 
     Parameters
     ----------
     group : (n,) int64
-        Group of each member, numbered from 0.
+        Group of each member; they are numbered from 0, and each has a member.
     name : (n,) int64
         Name of each member, such as the track of a cell.
 
     Returns
     -------
-    (n,) int64
-        Positive, and different for different groups.
+    (G,) int64
+        By the number of the group: positive, and different for different groups.
 
     Examples
     --------
     >>> name_groups(np.array([0, 1, 0]), np.array([5, 7, 9])).tolist()
-    [5, 7, 5]
+    [5, 7]
     >>> name_groups(np.array([0, 1, 0]), np.array([5, 5, 9])).tolist()  # two groups have the same first name
-    [1, 2, 1]
+    [1, 2]
     """
-    groups, first = np.unique(group, return_index=True)
-    names = name[first]
-    if len(np.unique(names)) < len(groups) or (names <= 0).any():
-        return group + 1
-    named: IntArray = names[np.searchsorted(groups, group)]
-    return named
+    names = name[_find_first(group, int(group.max(initial=-1)) + 1)]
+    if len(np.unique(names)) < len(names) or (names <= 0).any():
+        return np.arange(1, len(names) + 1)
+    return names
 
 
 def count_within_frames(frame: IntArray) -> IntArray:

@@ -321,6 +321,34 @@ def test_a_plain_table_is_read_by_pandas(tmp_path, monkeypatch):
     assert len(point_files.read_rows(write(tmp_path, text)).table) == 2
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["0,1,5,6", "1,2,5,7", "2,3,5,8"],
+        ["0,1,5,6", "1,2,,7", "2,3,5.5,8"],
+        ["0,1,5,6", "1,2,0.1,7", "2,9007199254740993,5,8"],
+        ["0,9007199254740993,5,6", "1,,5,7", "2,0.5,5,8"],
+        ["0,1,5,6", "1,one,5,7", "2,3,5,8"],
+        ["Frame,Id,Y,X", "0,1,5,6", "1,2,5,7"],
+        ["0,1,5,6", "1,True,5,7", "2,3,5,8"],
+        ["0,1,5,6", "1,18446744073709551615,5,7", "2,-1,5,8"],
+    ],
+)
+def test_a_table_in_parts_is_read_as_the_whole(tmp_path, rows, monkeypatch):
+    file = write(tmp_path, "\n".join(["frame,id,y,x", *rows]))
+    whole = point_files.read_rows(file)
+    monkeypatch.setattr(point_files, "_ROWS", 1)
+    parts = point_files.read_rows(file)
+    pd.testing.assert_frame_equal(parts.table, whole.table)
+    assert [parts.locate(k) for k in range(len(rows) - 1)] == [whole.locate(k) for k in range(len(rows) - 1)]
+
+
+def test_a_surplus_field_in_a_later_part_is_refused_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(point_files, "_ROWS", 1)
+    with pytest.raises(FormatError, match="line 3 has 5 fields for 4 columns"):
+        read(write(tmp_path, "frame,id,y,x\n0,1,5,6\n1,2,5,7,8\n"))
+
+
 PARQUET_TABLE = pd.DataFrame({"frame": [0, 1], "y": [1.0, 2.0], "x": [3.0, 4.0], "id": [7, 9]})
 
 

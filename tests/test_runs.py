@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from support import worlds
 
+from gnntrack import components
 from gnntrack.compiled import _FirstCompilation
 from gnntrack.components import label_components
 from gnntrack.masks.runs import (
@@ -157,3 +158,16 @@ def test_components_are_those_of_scipy():
         assert count == len(first)
     path = rng.permutation(1000)
     assert label_components(1000, path[1:], path[:-1])[1] == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_components_of_many_nodes_are_those_of_few(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    other = np.flatnonzero(rng.random(300) < 0.9)[1:]
+    one = np.maximum(other - rng.integers(1, 9, len(other)), 0)  # links of a lineage: one into each node
+    more = (np.append(one, 5), np.append(other, 290)) if seed % 2 else (one, other)
+    component, count = label_components(300, *more)
+    monkeypatch.setattr(components, "_FEW", 0)
+    found, number = label_components(300, *more)
+    assert number == count
+    np.testing.assert_array_equal(found, component)

@@ -5,9 +5,10 @@ from support.ctc_worlds import DIVIDES, build
 
 import gnntrack
 from gnntrack.errors import OutputError
+from gnntrack.geometry import find_within
 from gnntrack.io import tables
 from gnntrack.io.tables import collect_cells, tabulate_cells, tabulate_links, tabulate_tracks, write_csv
-from gnntrack.lineage import gains
+from gnntrack.lineage import gains, open_tracks
 from gnntrack.lineage.open_tracks import find_open_tracks
 from gnntrack.types import Cells, Lineage, Tracks
 
@@ -122,3 +123,25 @@ def test_what_is_around_cells_does_not_depend_on_the_number_of_frames_at_a_time(
         assert np.array_equal(getattr(parts, name), values), name
     assert whole.step.any()
     assert (whole.space < 3).any()
+
+
+def test_ends_of_tracks_at_one_place_are_compared_with_those_of_near_frames_only(monkeypatch):
+    frame = np.arange(200)
+    none = np.zeros(0, np.int64)
+    cells = Cells(frame, frame + 1, np.full((200, 2), 50.0), np.zeros((200, 0)), (), (), (1, 1), 200, (99, 99))
+    lineage = Lineage(cells, frame + 1, Tracks(frame + 1, frame, frame, 0 * frame), none, none, none)
+    monkeypatch.setattr(open_tracks, "_FRAMES", 1000)
+    whole = find_open_tracks(lineage)
+    found = []
+
+    def count(*places):
+        found.append(sum(map(len, find_within(*places))))
+        return [[]] * len(places[0])
+
+    monkeypatch.setattr(open_tracks, "_FRAMES", 8)
+    for name, values in vars(find_open_tracks(lineage)).items():
+        assert np.array_equal(values, getattr(whole, name)), name
+    monkeypatch.setattr(open_tracks, "find_within", count)
+    find_open_tracks(lineage)
+    assert len(whole.partner_of_end) > 190
+    assert sum(found) < 100 * len(whole.starts)

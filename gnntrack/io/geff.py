@@ -12,6 +12,7 @@ its frame.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,12 +20,24 @@ import numpy as np
 
 from gnntrack.components import label_components, name_groups
 from gnntrack.errors import FormatError
-from gnntrack.io.geff_columns import FUSION, LINEAGE, ORIGINS, TRACK, TRACKLET, Column, to_json, write_columns
+from gnntrack.io.geff_columns import (
+    FUSION,
+    LINEAGE,
+    ORIGINS,
+    TRACK,
+    TRACKLET,
+    Column,
+    LaterValues,
+    to_json,
+    write_columns,
+)
 from gnntrack.io.geff_store import GeffStore, add_file_name, reorder
 from gnntrack.types import MASK_KINDS, CellGraph, Cells, Lineage, MaskOrigins, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy.typing as npt
 
     from gnntrack.types import FeatureArray, IntArray
 
@@ -57,7 +70,7 @@ def write_graph(
     columns = {name: Column(graph.features[:, k]) for k, name in enumerate(graph.feature_names)}
     notes = to_json(graph.provenance.as_dict(), "notes")
     extra = {"kind": "graph", "link_features": list(graph.feature_names), "notes": notes}
-    edges = np.column_stack([graph.source, graph.target])
+    edges = graph.source, graph.target
     write_columns(path, graph.cells, {}, edges, columns, extra, masks_path=masks_path, overwrite=overwrite)
 
 
@@ -94,17 +107,17 @@ def write_lineage(
         As for `write_graph`.
     """
     n, tracks = len(lineage.cells), lineage.tracks
-    row = np.searchsorted(tracks.id, lineage.track)
+    row = np.searchsorted(tracks.id, lineage.track).astype(np.int32)  # of large movies half the memory
     source, target, confidence = lineage.list_edges()
-    path_of = _label_paths(n, source, target)
-    family_of = label_components(n, source, target)[0]
+    path_of = _label_paths(n, source, target).astype(np.int32)
+    family_of = label_components(n, source, target)[0].astype(np.int32)
     nodes = {
         TRACK[0]: Column(lineage.track, about="track of the cell"),
-        TRACK[1]: Column(tracks.start[row], "frame", "first frame of the track"),
-        TRACK[2]: Column(tracks.end[row], "frame", "last frame of the track, inclusive"),
-        TRACK[3]: Column(tracks.parent[row], about="id of the parent track, 0 = none"),
-        TRACKLET: Column(name_groups(path_of, lineage.track), about="unbranched path"),
-        LINEAGE: Column(name_groups(family_of, lineage.track), about="connected component"),
+        TRACK[1]: Column(_take(tracks.start, row), "frame", "first frame of the track"),
+        TRACK[2]: Column(_take(tracks.end, row), "frame", "last frame of the track, inclusive"),
+        TRACK[3]: Column(_take(tracks.parent, row), about="id of the parent track, 0 = none"),
+        TRACKLET: Column(_take(name_groups(path_of, lineage.track), path_of), about="unbranched path"),
+        LINEAGE: Column(_take(name_groups(family_of, lineage.track), family_of), about="connected component"),
         **_list_origins(lineage.origins),
         **(columns or {}),
     }
@@ -114,7 +127,7 @@ def write_lineage(
     if len(lineage.fusions):
         fused = np.arange(len(source)) >= len(lineage.source)
         about[FUSION] = Column(fused, about="whether a track ends here by fusion into another cell")
-    edges = np.column_stack([source, target])
+    edges = source, target
     write_columns(path, lineage.cells, nodes, edges, about, extra, masks_path=masks_path, overwrite=overwrite)
 
 
@@ -189,6 +202,11 @@ def read_lineage(path: str | Path, *, points: bool = False) -> Lineage:
     return lineage if origins is None else lineage.with_origins(MaskOrigins(*(reorder(x, stored.row) for x in origins)))
 
 
+def _take(values: IntArray, row: npt.NDArray[np.integer]) -> LaterValues:
+    """Return the value of the row of each cell, such as that of its track."""
+    return LaterValues(partial(np.take, values, row))
+
+
 def _list_origins(origins: MaskOrigins | None) -> dict[str, Column]:
     """Return the properties of the nodes that hold the origins of masks."""
     if origins is None:
@@ -226,7 +244,7 @@ def _read_tracks(stored: _FileContent) -> tuple[IntArray, Tracks]:
         return track, Tracks(ids, start[first], end[first], parent[first])
     path_of = _label_paths(len(cells), source, target)
     tracklet = stored.store.read_tracklets()
-    track = name_groups(path_of, path_of + 1 if tracklet is None else reorder(tracklet, row))
+    track = name_groups(path_of, path_of + 1 if tracklet is None else reorder(tracklet, row))[path_of]
     ids, first = np.unique(track, return_index=True)
     last = len(track) - 1 - np.unique(track[::-1], return_index=True)[1]
     parent = np.zeros(len(ids), np.int64)
@@ -248,5 +266,6 @@ def _refuse_merges(path: str | Path, cells: Cells, target: IntArray) -> None:
 
 def _label_paths(n: int, source: IntArray, target: IntArray) -> IntArray:
     """Return for each of n cells the number of its unbranched path: GEFF's tracklet."""
-    alone = (np.bincount(source, minlength=n)[source] == 1) & (np.bincount(target, minlength=n)[target] == 1)
+    one_out, one_in = (np.bincount(ends, minlength=n) == 1 for ends in (source, target))
+    alone = one_out[source] & one_in[target]
     return label_components(n, source[alone], target[alone])[0]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +34,7 @@ __all__ = [
     "TRACK",
     "TRACKLET",
     "Column",
+    "LaterValues",
     "to_json",
     "write_columns",
 ]
@@ -60,10 +62,20 @@ _VERSION = "1.3"
 _UNIT = {"um": "micrometer", "pixel": "pixel"}
 
 
+class LaterValues(NamedTuple):
+    """Values that are computed when they are written: all properties of a large movie take more memory than it."""
+
+    compute: Callable[[], np.ndarray]
+    dtype: np.dtype[Any] = np.dtype(np.int64)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001  (of NumPy)
+        return np.asarray(self.compute(), dtype)
+
+
 class Column(NamedTuple):
     """Values of one property."""
 
-    values: np.ndarray
+    values: np.ndarray | LaterValues
     unit: str | None = None
     about: str | None = None
 
@@ -72,7 +84,7 @@ def write_columns(
     path: str | Path,
     cells: Cells,
     nodes: dict[str, Column],
-    edges: IntArray,
+    edges: tuple[IntArray, IntArray],
     edge_columns: dict[str, Column],
     extra: dict[str, Any],
     *,
@@ -89,7 +101,7 @@ def write_columns(
         The nodes, with their frame, position, label and features.
     nodes : dict of Column
         Further properties of the nodes.
-    edges : (E, 2) int64
+    edges : two (E,) int64
         Rows of source and target of each edge.
     edge_columns : dict of Column
         Properties of the edges.
@@ -115,16 +127,16 @@ def write_columns(
     metadata = _build_metadata(path, cells, columns, edge_columns, extra, masks_path)
     with fresh_output(path, overwrite=overwrite) as temporary:
         write_group(temporary, {"geff": metadata})
-        _write_properties(temporary / "nodes", np.arange(len(cells), dtype=np.uint64), columns)
-        _write_properties(temporary / "edges", edges.astype(np.uint64), edge_columns)
+        _write_properties(temporary / "nodes", lambda: np.arange(len(cells)), columns)
+        _write_properties(temporary / "edges", lambda: np.column_stack(edges), edge_columns)
 
 
-def _write_properties(folder: Path, ids: np.ndarray, columns: dict[str, Column]) -> None:
+def _write_properties(folder: Path, number: Callable[[], IntArray], columns: dict[str, Column]) -> None:
     write_group(folder)
-    write_array(folder / "ids", ids)
+    write_array(folder / "ids", number().view(np.uint64))
     write_group(folder / "props")
     for name, column in columns.items():
-        write_array(write_group(folder / "props" / name) / "values", column.values)
+        write_array(write_group(folder / "props" / name) / "values", np.asarray(column.values))
 
 
 def to_json(value: Any, where: str) -> Any:
@@ -168,7 +180,7 @@ def _build_metadata(
     interval = (extra.get("notes") or {}).get("interval")
     time: dict[str, Any] = {"name": "t", "type": "time", "unit": "frame"}
     time |= {"scale": interval, "scaled_unit": None if interval is None else "second"}
-    axes = [time | _find_range(nodes["t"].values)]
+    axes = [time | _find_range(nodes["t"])]
     for name, scale in zip(SPACE[-cells.ndim :], cells.spacing, strict=True):
         axis: dict[str, Any] = {
             "name": name,
@@ -177,7 +189,7 @@ def _build_metadata(
             "scale": float(scale),
             "scaled_unit": _UNIT[cells.unit],
         }
-        axes.append(axis | _find_range(nodes[name].values))
+        axes.append(axis | _find_range(nodes[name]))
     related = None
     if masks_path is not None:
         related = [{"type": "labels", "path": _make_relative(masks_path, path), "node_prop": SEG_ID}]
@@ -199,14 +211,16 @@ def _build_metadata(
     }
 
 
-def _find_range(values: np.ndarray) -> dict[str, float | None]:
+def _find_range(column: Column) -> dict[str, float | None]:
+    values = np.asarray(column.values)
     return {"min": float(values.min()), "max": float(values.max())} if len(values) else {"min": None, "max": None}
 
 
 def _collect_cell_columns(cells: Cells) -> dict[str, Column]:
     columns = {"t": Column(cells.frame, "frame")}
     for name, position, step in zip(SPACE[-cells.ndim :], cells.position.T, cells.spacing, strict=True):
-        columns[name] = Column(position / step, "pixel", "centroid")
+        pixels = LaterValues(partial(np.divide, position, step), position.dtype)
+        columns[name] = Column(pixels, "pixel", "centroid")
         if not np.array_equal(position / step * step, position):
             columns[name + EXACT] = Column(position, cells.unit, "centroid that pixels cannot tell to the last bit")
     if cells.points:

@@ -31,6 +31,7 @@ _PARQUET = (".parquet", ".pq")
 POINT_FILES = (".csv", ".tsv", *_PARQUET, ".xml")
 """Suffixes of files that hold points and nothing else."""
 _HEAD = 1 << 16  # bytes of a file in which its names of columns are
+_ROWS = 1 << 18  # of a file that are read at the same time
 _SURPLUS = "\0"  # name of the field after the last of a row
 _HEADINGS = 3  # further rows of headings below the names, in tables of TrackMate
 
@@ -173,23 +174,13 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
     if len(lines[skipped + 1].split(delimiter)) != len(names) or len(set(names)) < len(names):
         return None
     columns = find_point_columns(names, str(path), unit=unit)
-    # all columns are read: with usecols, pandas 3 refuses a name without a field
-    used: dict[str, Any] = {
-        "names": [*names, _SURPLUS],
-        "header": None,
-        "skiprows": skipped + 1,
-        "index_col": False,
-    }
+    options = {"sep": delimiter, "encoding": encoding, "skiprows": skipped + 1}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows with more fields than names
-            table = pd.read_csv(path, sep=delimiter, encoding=encoding, skipinitialspace=True, low_memory=False, **used)
+        table = _read_columns(path, names, columns.names, **options)
     except (ValueError, pd.errors.ParserWarning):
         return None
-    if table.pop(_SURPLUS).notna().any():
-        return None
     headings, *units = _find_headings(table, columns)
-    table = table[columns.names].iloc[headings:].reset_index(drop=True)
+    table = table.iloc[headings:].reset_index(drop=True)
     for name in columns.names:
         if table[name].dtype.kind not in "iufb":
             number = convert_numbers(table[name])
@@ -198,6 +189,50 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
             table[name] = number
     start = skipped + 1 + headings
     return PointRows(str(path), table, columns, lambda row: f"line {_find_line(path, start + row)}", *units)
+
+
+def _read_columns(path: Path, names: list[str], used: list[str], **options: Any) -> pd.DataFrame:
+    """Return some columns of a CSV file, of which some rows are read at a time: all columns take more memory.
+
+    Raises
+    ------
+    ValueError, pandas.errors.ParserWarning
+        If the file cannot be read, or a row has more fields than there are names.
+    """
+    import pandas as pd
+
+    # all columns are read: with usecols, pandas 3 refuses a name without a field
+    options |= {"names": [*names, _SURPLUS], "header": None, "index_col": False, "skipinitialspace": True}
+    parts = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows with more fields than names
+        with pd.read_csv(path, low_memory=False, chunksize=_ROWS, **options) as reader:
+            for part in reader:
+                _refuse_surplus(part)
+                parts.append(part[used])
+        if len(parts) == 1:
+            return parts[0]
+        if all(_are_alike([part[name] for part in parts]) for name in used):
+            columns = {name: np.concatenate([part.pop(name) for part in parts]) for name in used}
+            return pd.DataFrame(columns, copy=False)
+        table: pd.DataFrame = pd.read_csv(path, low_memory=False, **options)
+    _refuse_surplus(table)
+    return table[used]
+
+
+def _refuse_surplus(table: pd.DataFrame) -> None:
+    if table[_SURPLUS].notna().any():
+        msg = "a row has more fields than there are names"
+        raise ValueError(msg)
+
+
+def _are_alike(parts: list[pd.Series[Any]]) -> bool:
+    """Return whether parts of a column become what the whole is read as: integers, or numbers that floats hold."""
+    kinds = {part.dtype.kind for part in parts}
+    if kinds != {"i", "f"}:
+        return kinds in ({"i"}, {"f"})
+    whole = [part for part in parts if part.dtype.kind == "i"]
+    return all(bool(part.between(-(2**53), 2**53).all()) for part in whole)
 
 
 def _find_encoding(head: bytes) -> str | None:

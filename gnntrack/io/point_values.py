@@ -103,7 +103,9 @@ def read_values(rows: PointRows, *, unit: str | None = None, interval: float | N
     rows = rows._replace(columns=_leave_out_empty(rows))
     columns, reader = rows.columns, _Reader(rows)
     frame, step = reader.read_frames(interval)
-    position = np.column_stack([reader.read_numbers(axis) * _find_factor(axis, unit) for axis in columns.axes])
+    position = np.empty((len(frame), len(columns.axes)))
+    for k, axis in enumerate(columns.axes):
+        np.multiply(reader.read_numbers(axis), _find_factor(axis, unit), out=position[:, k])
     found = _find_unit(rows)
     radius, in_pixels = reader.read_radii()
     return RawPoints(

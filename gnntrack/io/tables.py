@@ -395,12 +395,13 @@ def _find_previous(lineage: Lineage) -> tuple[IntArray, FloatArray]:
 
 def _measure_steps(lineage: Lineage, before: IntArray, rows: slice = slice(None)) -> tuple[FloatArray, FloatArray]:
     """Return distance and frames of some cells from the cell before, NaN without one; `before` is that of these."""
-    frame, position = lineage.cells.frame, lineage.cells.position
-    linked = np.flatnonzero(before >= 0)
+    frame, position = lineage.cells.frame[rows], lineage.cells.position[rows]
     distance, frames = np.full((2, len(before)), np.nan)
-    step = position[rows][linked] - position[before[linked]]
-    distance[linked] = np.sqrt((step**2).sum(1))
-    frames[linked] = frame[rows][linked] - frame[before[linked]]
+    for start in range(0, len(before), _BLOCK):
+        linked = start + np.flatnonzero(before[start : start + _BLOCK] >= 0)
+        step = position[linked] - lineage.cells.position[before[linked]]
+        distance[linked] = np.sqrt((step**2).sum(1))
+        frames[linked] = frame[linked] - lineage.cells.frame[before[linked]]
     return distance, frames
 
 

@@ -47,7 +47,7 @@ def measure_tracks(lineage: Lineage) -> TrackMateTracks:
     cells, n = lineage.cells, len(lineage.cells)
     source, target, confidence = lineage.list_edges()
     family = label_components(n, source, target)[0]
-    name = name_groups(family, lineage.track)
+    name = name_groups(family, lineage.track)[family]
     order = np.lexsort((target, name[source]))
     source, target = source[order], target[order]
     ids, first = np.unique(name[source], return_index=True)

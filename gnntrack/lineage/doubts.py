@@ -178,22 +178,26 @@ class _Places:
 
     def describe(self, doubts: Sequence[Doubt]) -> FloatArray:
         """Return the evidence for the gain of each place, (P, E); of divisions the worst of their links."""
-        past = np.full(len(self.lineage.cells), -1)
-        past[self.lineage.target] = self.lineage.source
+        past = dict(self._list_links_at(self.lineage.target, doubts, "link"))
         children: dict[int, list[int]] = {}
-        for source, target in zip(self.lineage.source.tolist(), self.lineage.target.tolist(), strict=True):
-            children.setdefault(source, []).append(target)
+        for child, parent in self._list_links_at(self.lineage.source, doubts, "division"):
+            children.setdefault(parent, []).append(child)
         pairs = []  # place, source, target
         for k, doubt in enumerate(doubts):
             if doubt.kind == "division":
                 pairs += [(k, doubt.row, child) for child in children[doubt.row]]
             else:
-                pairs.append((k, int(past[doubt.row]) if doubt.kind == "link" else doubt.row, doubt.row))
+                pairs.append((k, past[doubt.row] if doubt.kind == "link" else doubt.row, doubt.row))
         place, source, target = np.array(pairs, np.int64).reshape(-1, 3).T
         found = self.around.describe(source, target, np.array([doubt.doubt for doubt in doubts])[place])
         first = np.flatnonzero(np.diff(place, prepend=-1))
         worst = np.array([1 - 2 * (name in ("space", "border")) for name in GAIN_EVIDENCE])
         return np.asarray(np.maximum.reduceat(found * worst, first, axis=0) * worst if len(first) else found)
+
+    def _list_links_at(self, ends: IntArray, doubts: Sequence[Doubt], kind: str) -> Iterator[tuple[int, int]]:
+        """Return target and source of the links of which one end, (L,), is the cell of a place of a kind."""
+        links = np.flatnonzero(np.isin(ends, [each.row for each in doubts if each.kind == kind]))
+        return zip(self.lineage.target[links].tolist(), self.lineage.source[links].tolist(), strict=True)
 
     def rate(self, doubts: Sequence[Doubt], evidence: FloatArray) -> list[float]:
         """Return the gain of each place."""

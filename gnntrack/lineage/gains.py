@@ -17,6 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy.typing as npt
+
     from gnntrack.lineage.open_tracks import OpenTracks
     from gnntrack.types import BoolArray, Cells, FloatArray, IntArray, Lineage
 
@@ -45,8 +47,8 @@ class Surroundings:
 
     Parameters
     ----------
-    starts, ends : (N,) float64
-        1 where another track begins, or ends, nearby in the same frame, else 0.
+    starts, ends : (N,) bool
+        Whether another track begins, or ends, nearby in the same frame.
     jump : (N,) float64
         Logarithm of the ratio of sizes, without sign, between the cell and the one before it; 0 without any.
     step : (N,) float64
@@ -55,17 +57,17 @@ class Surroundings:
         Distance to the nearest cell in its frame.
     border : (N,) float64
         Distance to the border of the frame.
-    short : (N,) float64
-        1 for cells of tracks of at most two frames, else 0.
+    short : (N,) bool
+        Whether the track of the cell has at most two frames.
     """
 
-    starts: FloatArray
-    ends: FloatArray
+    starts: BoolArray
+    ends: BoolArray
     jump: FloatArray
     step: FloatArray
     space: FloatArray
     border: FloatArray
-    short: FloatArray
+    short: BoolArray
 
     def describe(self, source: IntArray, target: IntArray, doubt: FloatArray) -> FloatArray:
         """Return the evidence of links, or of other places of which both cells are the same, (P, E) float64.
@@ -95,38 +97,53 @@ def measure_surroundings(lineage: Lineage, opened: OpenTracks) -> Surroundings:
     ([0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 3.0)
     """
     cells, n = lineage.cells, len(lineage.cells)
-    zero = np.zeros(n)
     if not n:
-        return Surroundings(*[zero] * len(GAIN_EVIDENCE[1:]))
+        none = np.zeros(0)
+        return Surroundings(none > 0, none > 0, none, none, none, none, none > 0)
     reach = max(opened.reach, 1e-9)
     starts, ends = np.zeros((2, n), bool)
     starts[np.append(opened.starts, opened.border_starts)] = True
     ends[np.append(opened.ends, opened.border_ends)] = True
-    source, target = lineage.source, lineage.target
-    step = np.full((n, cells.ndim), np.nan)
-    step[target] = cells.position[target] - cells.position[source]
-    jump = zero.copy()
-    if cells.has("size"):
-        size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-9))
-        jump[target] = np.abs(size[target] - size[source])
-    near_starts, near_ends, differs, space = np.zeros((4, n))
+    before = np.full(n, -1, np.int32)
+    before[lineage.target] = lineage.source
+    near_starts, near_ends = np.zeros((2, n), bool)
+    differs, space = np.zeros((2, n))
     for frames in _list_blocks(cells):
         rows = slice(cells.rows(frames.start).start, cells.rows(frames.stop - 1).stop)
         near, distance = _find_neighbours(cells, frames)
         distance = distance / reach
         close: BoolArray = distance < 2
         near_starts[rows], near_ends[rows] = _is_any(starts[rows], near, close), _is_any(ends[rows], near, close)
-        differs[rows] = np.minimum(_compare_steps(step[rows], near, distance) / reach, _FAR["step"])
+        step = _measure_steps(cells, rows, before[rows])
+        differs[rows] = np.minimum(_compare_steps(step, near, distance) / reach, _FAR["step"])
         space[rows] = np.minimum(distance.min(axis=1, initial=_FAR["space"]), _FAR["space"])
     return Surroundings(
         near_starts,
         near_ends,
-        np.minimum(jump, _FAR["jump"]),
+        _measure_jumps(lineage),
         differs,
         space,
         np.clip(opened.distance / reach, 0, _FAR["border"]),
-        opened.short.astype(np.float64),
+        opened.short,
     )
+
+
+def _measure_steps(cells: Cells, rows: slice, before: npt.NDArray[np.integer]) -> FloatArray:
+    """Return the step to each of some cells from the cell before it, (n, D); NaN without one, where `before` is -1."""
+    step = cells.position[rows] - cells.position[before]
+    step[before < 0] = np.nan
+    return np.asarray(step)
+
+
+def _measure_jumps(lineage: Lineage) -> FloatArray:
+    """Return the ratio of sizes of each cell and the one before it, as of `Surroundings`, (N,)."""
+    cells, source, target = lineage.cells, lineage.source, lineage.target
+    if not cells.has("size"):
+        return np.broadcast_to(0.0, len(cells))  # takes no memory
+    jump = np.zeros(len(cells))
+    size = np.log(np.maximum(cells.feature("size").astype(np.float64), 1e-9))
+    jump[target] = np.minimum(np.abs(size[target] - size[source]), _FAR["jump"])
+    return jump
 
 
 def _list_blocks(cells: Cells) -> Iterator[slice]:
@@ -172,9 +189,9 @@ def _find_nearest_others(position: FloatArray) -> tuple[IntArray, FloatArray]:
     return np.take_along_axis(near, kept, 1), np.take_along_axis(lengths, kept, 1)
 
 
-def _is_any(which: BoolArray, near: IntArray, close: BoolArray) -> FloatArray:
-    """Return 1 for cells that have such a neighbour close by, else 0."""
-    return np.asarray((which[near] & close).any(axis=1), np.float64)
+def _is_any(which: BoolArray, near: IntArray, close: BoolArray) -> BoolArray:
+    """Return which cells have such a neighbour close by."""
+    return np.asarray((which[near] & close).any(axis=1))
 
 
 def _compare_steps(step: FloatArray, near: IntArray, distance: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnntrack.geometry import compute_radius, find_within
+from gnntrack.geometry import compute_radius, find_within, measure_lengths
 
 if TYPE_CHECKING:
     from gnntrack.types import BoolArray, FloatArray, IntArray, Lineage
@@ -16,6 +16,8 @@ __all__ = ["OpenTracks", "find_open_tracks"]
 
 _SHORT = 2  # frames
 _AHEAD = 5  # frames in which a track that ended may be found again
+_FRAMES = 32  # of which ends of tracks are compared at the same time
+_BLOCK = 1 << 16  # links that are measured at the same time
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,12 @@ def _measure_border_distance(lineage: Lineage) -> FloatArray:
     """Return the distance of each centroid from the nearest border of the frame, shape (N,)."""
     cells = lineage.cells
     size = np.array(cells.shape) * np.array(cells.spacing)
-    return np.asarray(np.minimum(cells.position, size - np.array(cells.spacing) - cells.position).min(axis=1))
+    last = size - np.array(cells.spacing)
+    distance = np.full(len(cells), np.inf)
+    for place, far in zip(cells.position.T, last.tolist(), strict=True):
+        np.minimum(distance, place, out=distance)
+        np.minimum(distance, far - place, out=distance)
+    return distance
 
 
 def _measure_reach(lineage: Lineage) -> float:
@@ -129,16 +136,31 @@ def _measure_reach(lineage: Lineage) -> float:
     It is the radius of the median cell, if the sizes are known, and the step that 95 of 100 links do not exceed.
     """
     cells = lineage.cells
-    step = np.linalg.norm(cells.position[lineage.target] - cells.position[lineage.source], axis=1)
+    step = np.empty(len(lineage.source))
+    for start in range(0, len(step), _BLOCK):
+        links = slice(start, start + _BLOCK)
+        step[links] = measure_lengths(cells.position[lineage.target[links]] - cells.position[lineage.source[links]])
     radius = float(compute_radius(float(np.median(cells.feature("size"))), cells.ndim)) if cells.has("size") else 0.0
     return radius + (float(np.quantile(step, 0.95)) if len(step) else 0.0)
 
 
 def _find_nearest(lineage: Lineage, rows: IntArray, others: IntArray, limit: float, *, later: bool) -> dict[int, int]:
     """Return, for some of the rows, the nearest of the other cells in the next or last frames, if one is near."""
+    found: dict[int, int] = {}
+    frame, times = lineage.cells.frame[rows], lineage.cells.frame[others]
+    for first in np.unique(frame // _FRAMES * _FRAMES).tolist():  # of all frames, more and more lie at one place
+        lowest, stop = (first, first + _FRAMES + _AHEAD) if later else (first - _AHEAD, first + _FRAMES)
+        own, near = frame // _FRAMES * _FRAMES == first, (times >= lowest) & (times < stop)
+        found |= _find_nearest_in_block(lineage, rows[own], others[near], limit, later=later)
+    return found
+
+
+def _find_nearest_in_block(
+    lineage: Lineage, rows: IntArray, others: IntArray, limit: float, *, later: bool
+) -> dict[int, int]:
     cells = lineage.cells
     found: dict[int, int] = {}
-    if not len(rows) or not len(others):
+    if not len(others):
         return found
     for row, near in zip(rows.tolist(), find_within(cells.position[rows], cells.position[others], limit), strict=True):
         lag = cells.frame[others[near]] - cells.frame[row]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gnntrack.types import Cells, FeatureArray, FloatArray, IntArray
 
 __all__ = [
+    "MARK",
     "MASK_SETTINGS",
     "drop_short_families",
     "finish_points",
@@ -49,6 +50,7 @@ MASK_SETTINGS = {
 """Settings that work on masks only, and what to do instead for points."""
 
 MARK = "interpolated"
+"""Feature of points: 1 for those that were added in gaps."""
 _MOST = 2**31 - 1  # largest label of a cell
 
 
@@ -80,7 +82,9 @@ def finish_points(lineage: Lineage, *, settings: PointSettings) -> Lineage:
     lineage = lineage.with_provenance(gaps_bridged=len(find_gaps(lineage)[0]))
     if settings.smooth > 1:
         lineage = smooth_positions(lineage, settings.smooth)
-    return interpolate_gaps(lineage) if settings.interpolate else lineage
+    held = [lineage]
+    del lineage  # its memory is free as soon as its cells are in the new table
+    return interpolate_gaps(held.pop()) if settings.interpolate else held.pop()
 
 
 def refuse_for_masks(settings: PointSettings) -> None:
@@ -222,28 +226,29 @@ def interpolate_gaps(lineage: Lineage) -> Lineage:
     >>> lineage.cells.position[3].tolist(), lineage.track.tolist()
     ([5.5, 7.0], [1, 2, 2, 1, 1, 2])
     """
-    cells = _add_mark(lineage.cells)
-    missing = cells.frame[lineage.target] - cells.frame[lineage.source] - 1
+    cells, track, tracks = _add_mark(lineage.cells), lineage.track, lineage.tracks
+    source, target, confidence = lineage.source, lineage.target, lineage.confidence
+    missing = cells.frame[target] - cells.frame[source] - 1
     link = np.repeat(np.arange(len(missing)), missing)
     step = np.arange(len(link)) - np.repeat(np.cumsum(missing) - missing, missing)
-    frame = cells.frame[lineage.source][link] + 1 + step
-    marked = int(cells.feature(MARK).sum())
-    both, row = _join_cells(cells, _make_points(lineage, cells, link, frame))
+    frame = cells.frame[source[link]] + 1 + step
+    marked, n = int(cells.feature(MARK).sum()), len(cells)
+    provenance = lineage.provenance.replace(points_interpolated=marked + len(link))
+    added = _make_points(lineage, cells, link, frame)
+    del lineage
+    both, row = _join_cells(cells, added)
     del cells  # the memory of a large movie
+    piece = np.repeat(np.arange(len(missing)), missing + 1)
+    first, inner = np.cumsum(missing + 1) - (missing + 1), row[n:]
+    ends = np.append(track, track[target[link]])
     track = np.empty(len(row), np.int64)
-    track[row] = np.concatenate([lineage.track, lineage.track[lineage.target[link]]])
-    source, target, piece = _divide_links(lineage, missing, link, step)
-    old = lineage.tracks
-    return replace(
-        lineage,
-        cells=both,
-        track=track,
-        tracks=Tracks.from_cells(track, both.frame, lambda ids: old.parent[np.searchsorted(old.id, ids)]),
-        source=row[source],
-        target=row[target],
-        confidence=lineage.confidence[piece],
-        provenance=lineage.provenance.replace(points_interpolated=marked + len(link)),
-    )
+    track[row] = ends
+    source, target, confidence = row[source][piece], row[target][piece], confidence[piece]
+    target[first[link] + step] = inner
+    source[first[link] + step + 1] = inner
+    del row, piece, missing, first, ends
+    found = Tracks.from_cells(track, both.frame, lambda ids: tracks.parent[np.searchsorted(tracks.id, ids)])
+    return Lineage(both, track, found, source, target, confidence, provenance)
 
 
 def _add_mark(cells: Cells) -> Cells:
@@ -292,27 +297,15 @@ def _join_cells(cells: Cells, added: _Rows) -> tuple[Cells, IntArray]:
     """Return both as one table, and the row of each cell and of each added point in it."""
     frame, label = (np.concatenate([getattr(cells, name), getattr(added, name)]) for name in ("frame", "label"))
     order = np.lexsort((label, frame))
+    columns: dict[str, Any] = {"frame": frame[order], "label": label[order]}
+    del frame, label  # the memory of a large movie; tables are sorted column by column for the same reason
+    for name in ("position", "features"):
+        old, new = getattr(cells, name), getattr(added, name)
+        columns[name] = np.empty_like(old, shape=(len(order), old.shape[1]))
+        for k in range(old.shape[1]):
+            columns[name][:, k] = np.concatenate([old[:, k], new[:, k]])[order]
+    if cells.ids is not None:
+        columns["ids"] = np.append(cells.ids, np.full(len(added.frame), -1))[order]
     row = np.empty(len(order), np.int64)
     row[order] = np.arange(len(order))
-    features = np.empty((len(order), len(cells.feature_names)), np.float32, order="F")  # one column at a time
-    for k in range(features.shape[1]):
-        features[:, k] = np.concatenate([cells.features[:, k], added.features[:, k]])[order]
-    position = np.concatenate([cells.position, added.position])[order]
-    sorted_columns: dict[str, Any] = {"position": position, "features": features}
-    sorted_columns |= {"frame": frame[order], "label": label[order]}
-    if cells.ids is not None:
-        sorted_columns["ids"] = np.append(cells.ids, np.full(len(added.frame), -1))[order]
-    return replace(cells, **sorted_columns), row
-
-
-def _divide_links(
-    lineage: Lineage, missing: IntArray, link: IntArray, step: IntArray
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Return source and target of each piece of a link, where added points follow the cells, and the link it is of."""
-    piece = np.repeat(np.arange(len(missing)), missing + 1)
-    first = np.cumsum(missing + 1) - (missing + 1)
-    source, target = lineage.source[piece], lineage.target[piece]
-    added = len(lineage.cells) + np.arange(len(link))
-    target[first[link] + step] = added
-    source[first[link] + step + 1] = added
-    return source, target, piece
+    return replace(cells, **columns), row

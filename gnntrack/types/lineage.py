@@ -144,10 +144,8 @@ class Lineage:
         n = len(self.cells)
         expect(self.track.shape == (n,), f"track has shape {self.track.shape}, for {count_noun(n, 'cell')}")
         expect(len(self.source) == len(self.target) == len(self.confidence), "links differ in length")
-        expect(
-            np.array_equal(np.unique(self.track), self.tracks.id), "the cells' tracks and the table of tracks differ"
-        )
-        row = np.searchsorted(self.tracks.id, self.track)
+        ids, row = _rank(self.track)
+        expect(np.array_equal(ids, self.tracks.id), "the cells' tracks and the table of tracks differ")
         inside = (self.cells.frame >= self.tracks.start[row]) & (self.cells.frame <= self.tracks.end[row])
         expect(bool(inside.all()), "a cell lies outside its track's frames")
         expect(bool(self.fusions.find_valid(self).all()), "a fusion is not from the end of a track into a later cell")
@@ -368,6 +366,8 @@ class Lineage:
         The three arrays have the shape (L + F,); without fusions they are those of the links.
         """
         fusions = self.fusions
+        if not len(fusions):
+            return self.source, self.target, self.confidence
         unknown = np.full(len(fusions), np.nan, np.float32)
         return (
             np.concatenate([self.source, fusions.source]),

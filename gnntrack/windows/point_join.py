@@ -9,7 +9,7 @@ import numpy as np
 
 from gnntrack.cluster import task_path
 from gnntrack.lineage.build import number_tracks
-from gnntrack.lineage.point_tracks import finish_points
+from gnntrack.lineage.point_tracks import MARK, finish_points
 from gnntrack.methods import resolve_method
 from gnntrack.plurals import count_noun
 from gnntrack.provenance import Provenance
@@ -41,8 +41,15 @@ def join_windows(job: PointJob, work: Path) -> Lineage:
     work : Path
         Its work folder, in which all tasks are finished.
     """
-    store = job.open_store(work)
     windows = [SolvedWindow(task_path(work, "windows", k)) for k in range(job.count_tasks("windows", work))]
+    lineage = finish_points(_link_windows(job, work, windows), settings=job.settings.points)
+    solver = resolve_method(job.method, job.solver).solver
+    return lineage.with_provenance(method=job.method, solver=solver, **windows[0].about["decision"])
+
+
+def _link_windows(job: PointJob, work: Path, windows: list[SolvedWindow]) -> Lineage:
+    """Return the lineage of all windows as they were solved."""
+    store = job.open_store(work)
     source, target, confidence = (
         np.concatenate([each.read(name) for each in windows]) for name in ("source", "target", "confidence")
     )
@@ -51,16 +58,13 @@ def join_windows(job: PointJob, work: Path) -> Lineage:
     if conflicts:
         _log.info("%s in two windows were linked differently", count_noun(conflicts, "cell"))
         source, target, confidence = source[keep], target[keep], confidence[keep]
-    cells = _collect_cells(store, windows)
+    cells = _collect_cells(store, windows, more=(MARK,) if job.settings.points.interpolate else ())
     track, tracks = number_tracks(cells.frame, source, target)
     provenance = _collect_provenance(windows).replace(
         stack=job.read_stack(work).as_dict(),
         other={"windows": {"count": len(windows), "halo": job.halo, "conflicts_at_seams": conflicts}},
     )
-    lineage = Lineage(cells, track, tracks, source, target, confidence, provenance)
-    lineage = finish_points(lineage, settings=job.settings.points)
-    solver = resolve_method(job.method, job.solver).solver
-    return lineage.with_provenance(method=job.method, solver=solver, **windows[0].about["decision"])
+    return Lineage(cells, track, tracks, source, target, confidence, provenance)
 
 
 def _resolve_seams(source: IntArray, target: IntArray, confidence: FloatArray) -> BoolArray:
@@ -74,18 +78,18 @@ def _resolve_seams(source: IntArray, target: IntArray, confidence: FloatArray) -
     return keep
 
 
-def _collect_cells(store: PointStore, windows: list[SolvedWindow]) -> Cells:
-    """Return all points with the features from the windows."""
+def _collect_cells(store: PointStore, windows: list[SolvedWindow], *, more: tuple[str, ...]) -> Cells:
+    """Return all points with the features from the windows, and with more features that are 0."""
     about = windows[0].about
     points = store.read(slice(0, len(store.counts)))
-    features = np.empty((len(points.frame), len(about["names"])), np.float32, order="F")
+    names, units = (*about["names"], *more), (*about["units"], *("" for _ in more))
+    features = np.zeros((len(points.frame), len(names)), np.float32, order="F")
     row = 0
     for window in windows:
         part = window.read("features")
-        features[row : row + len(part)] = part
+        features[row : row + len(part), : part.shape[1]] = part
         row += len(part)
-    names, units = tuple(about["names"]), tuple(about["units"])
-    more: dict[str, Any] = {"points": True, "ids": points.ids}
+    kind: dict[str, Any] = {"points": True, "ids": points.ids}
     return Cells(
         points.frame,
         np.zeros(0, np.int64) if points.label is None else points.label,
@@ -97,7 +101,7 @@ def _collect_cells(store: PointStore, windows: list[SolvedWindow]) -> Cells:
         points.n_frames or 0,
         points.shape or (),
         points.unit,
-        **more,
+        **kind,
     )
 
 
