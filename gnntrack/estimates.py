@@ -71,6 +71,7 @@ RATES: dict[str, dict[str, tuple[float, ...]]] = {
 }
 """Processor seconds, bytes of memory and bytes of disk for each of `TERMS`, by way of tracking."""
 
+_START, _JOINED = 1.2e8, 210.0  # bytes of a process, and of each cell where windows are joined and tables are written
 _SAMPLE = 20_000  # cells whose candidate links are counted
 _USUAL_LINKS = 8.0  # candidate links of a cell, if the movie is not segmented yet
 _REFERENCE = 0.045  # processor seconds of the work of `measure_speed` on the machine of the rates
@@ -146,7 +147,7 @@ def estimate_tracking(
     if window is not None and load.cells > window:
         part = window / load.cells
         at_once = load._replace(cells=window, links=part * load.links, runs=int(part * load.runs))
-        memory = estimate_tracking(at_once, way).memory
+        memory = max(estimate_tracking(at_once, way).memory, _START + _JOINED * load.cells)
     return Estimate((seconds + segmenting * load.frames) / speed, memory, disk)
 
 

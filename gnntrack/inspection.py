@@ -25,8 +25,8 @@ from gnntrack.measure.cells import measure_cells
 from gnntrack.plurals import choose_form, count_noun
 from gnntrack.results import find_result
 from gnntrack.settings import Settings
-from gnntrack.windows.masks_job import MOST_CELLS
-from gnntrack.windows.plan import MOST_SAMPLED
+from gnntrack.windows.masks_job import HALO, NETWORK_HALO, plan_mask_windows
+from gnntrack.windows.plan import MOST_SAMPLED, count_largest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,8 +278,14 @@ def _get_values(stack: _TolerantStack) -> dict[str, Any]:
 def _estimate_cost(cells: Cells, runs: int, settings: Settings) -> dict[str, dict[str, float]]:
     """Return the estimated cost of ``gnntrack track`` by way of tracking."""
     load, speed = Workload.of(cells, count_links(cells, settings), runs), measure_speed()
-    window = MOST_CELLS if load.cells > MOST_SAMPLED else None
-    return {way: estimate_tracking(load, way, speed=speed, window=window)._asdict() for way in _MASK_WAYS}
+    count = np.bincount(cells.frame, minlength=cells.n_frames)
+
+    def estimate(way: str) -> dict[str, float]:
+        halo = NETWORK_HALO if way.startswith("gnn") else HALO
+        largest = count_largest(plan_mask_windows(count, halo), count) if load.cells > MOST_SAMPLED else None
+        return estimate_tracking(load, way, speed=speed, window=largest)._asdict()
+
+    return {way: estimate(way) for way in _MASK_WAYS}
 
 
 def _list_some(numbers: list[int]) -> str:

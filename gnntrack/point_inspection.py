@@ -20,7 +20,8 @@ from gnntrack.point_movie import open_points
 from gnntrack.point_recipes import choose_point_settings
 from gnntrack.results import find_point_result
 from gnntrack.user_warnings import record_warnings
-from gnntrack.windows.point_job import MOST_CELLS
+from gnntrack.windows.plan import count_largest, plan_windows
+from gnntrack.windows.point_job import HALO, MOST_CELLS
 
 if TYPE_CHECKING:
     from gnntrack.settings import Settings
@@ -108,7 +109,10 @@ def inspect_points(path: str | Path, *, settings: Settings, points_unit: str | N
 def _estimate_cost(cells: Cells, settings: Settings) -> dict[str, float]:
     """Return the estimated cost of ``gnntrack track --points``."""
     load = Workload.of(cells, count_links(cells, choose_point_settings(settings)))
-    return estimate_tracking(load, "points", speed=measure_speed(), window=MOST_CELLS)._asdict()
+    count = np.bincount(cells.frame, minlength=cells.n_frames)
+    windows = plan_windows(cells.n_frames, count, HALO, MOST_CELLS) if load.cells > MOST_CELLS else []
+    window = count_largest(windows, count) or None
+    return estimate_tracking(load, "points", speed=measure_speed(), window=window)._asdict()
 
 
 def _inspect_links(path: Path, problems: list[str]) -> dict[str, Any]:

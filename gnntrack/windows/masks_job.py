@@ -52,6 +52,7 @@ __all__ = [
     "cut_movie",
     "list_blocks",
     "load_frames",
+    "plan_mask_windows",
     "read_scales",
     "read_windows",
     "stack_keys",
@@ -161,13 +162,24 @@ class MaskTracking:
         halo = self.halo
         if halo is None:
             halo = NETWORK_HALO if resolve_method(self.method, self.solver).reads("gnn") else HALO
-        usual = int(3 * halo * np.mean(cells_per_frame))
-        return plan_windows(self.n_frames, cells_per_frame, halo, self.most_cells or max(MOST_CELLS, usual))
+        return plan_mask_windows(cells_per_frame, halo, self.most_cells)
 
     @property
     def without_debris(self) -> Settings:
         """The settings of windows, in which families are not known."""
         return self.settings.replace(repair__debris_size=0)
+
+
+def plan_mask_windows(
+    cells_per_frame: Sequence[int] | NDArray[np.integer], halo: int, most_cells: int | None = None
+) -> list[Window]:
+    """Return the windows of a movie of masks, from the number of cells in each frame; see `MaskTracking`.
+
+    >>> len(plan_mask_windows([2000] * 500, HALO))
+    8
+    """
+    usual = int(3 * halo * np.mean(cells_per_frame))
+    return plan_windows(len(cells_per_frame), cells_per_frame, halo, most_cells or max(MOST_CELLS, usual))
 
 
 def count_cells(job: MaskTracking, work: Path) -> IntArray:

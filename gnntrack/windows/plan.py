@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MOST_SAMPLED", "Window", "choose_sample", "find_inner_frames", "plan_windows"]
+__all__ = ["MOST_SAMPLED", "Window", "choose_sample", "count_largest", "find_inner_frames", "plan_windows"]
 
 MOST_SAMPLED = 200_000
 """Cells from which the scales of a movie are estimated; a movie with no more of them is its own sample.
@@ -146,6 +146,16 @@ def plan_windows(
         small = len(_fill_windows(n_frames, total, halo, middle)) <= most
         low, high = (low, middle) if small else (middle, high)
     return _fill_windows(n_frames, total, halo, high)
+
+
+def count_largest(windows: Sequence[Window], cells_per_frame: Sequence[int] | NDArray[np.integer]) -> int:
+    """Return the number of cells of the window that has most of them, with its halo.
+
+    >>> count_largest(plan_windows(10, [100] * 10, halo=1, most_cells=500), [100] * 10)
+    500
+    """
+    total = _add_up(cells_per_frame)
+    return max((int(total[span.stop] - total[span.start]) for _, span in windows), default=0)
 
 
 def _fill_windows(n_frames: int, total: NDArray[np.int64], halo: int, most_cells: int) -> list[Window]:
