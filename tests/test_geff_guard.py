@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -147,3 +148,13 @@ def test_stores_of_zarr_pass(tmp_path: Path) -> None:
             group = zarr.open_group(tmp_path / f"v3-{number}.zarr", mode="w", zarr_format=3)
             group.create_array("x", data=np.arange(10_000.0), chunks=(2000,), **options)
             check_store(tmp_path / f"v3-{number}.zarr")
+
+
+@pytest.mark.parametrize("name", [".zattrs", ".zgroup", "nodes/.zgroup", "nodes/ids/.zarray", "nodes/zarr.json"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a device"])
+def test_pipes_and_devices_are_not_read(geff, name, kind):
+    file = geff / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file) if kind == "a named pipe" else file.symlink_to("/dev/zero")
+    with pytest.raises(FormatError, match=rf"a\.geff: the GEFF is .*{name}: it is {kind}; expected a file"):
+        read_lineage(geff)

@@ -459,3 +459,11 @@ def test_a_row_without_an_intensity_or_a_score_is_read(tmp_path):
         found = read(file)
     assert found.intensity is None
     assert np.isnan(found.score).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("row", [",,", " , ,"])
+def test_rows_of_empty_fields_are_left_out(tmp_path, row):
+    found = read(write(tmp_path, f"t,y,x\n0,1,2\n{row}\n1,1,3\n{row}\n"))
+    assert found.frame.tolist() == [0, 1]
+    with pytest.raises(FormatError, match="line 5 has"):
+        read(write(tmp_path, f"t,y,x\n0,1,2\n{row}\n1,1,3\n2,,3\n{row}\n"))

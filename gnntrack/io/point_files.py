@@ -179,6 +179,8 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
         table = _read_columns(path, names, columns.names, **options)
     except (ValueError, pd.errors.ParserWarning):
         return None
+    if table[columns.frame.name].isna().any() and table[columns.names].isna().all(axis=1).any():
+        return None  # rows of empty fields, which spreadsheets write, are left out there
     headings, *units = _find_headings(table, columns)
     table = table.iloc[headings:].reset_index(drop=True)
     for name in columns.names:

@@ -18,6 +18,7 @@ import numpy as np
 
 from gnntrack.errors import FormatError
 from gnntrack.io.limits import FREE_BYTES, MAX_CHUNKS, MAX_DESCRIPTION, MAX_EXPANSION
+from gnntrack.io.special_files import describe_special_file
 from gnntrack.json_files import read_json
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredArray", "check_store", "find_chunk_problem", "read_description"]
 
 _DESCRIPTIONS = (".zarray", "zarr.json")
+_PLAIN = (".zattrs", ".zgroup")  # of which only kind and size are checked
 _CODECS = {"zlib", "gzip", "zstd", "lz4", "blosc", "bz2", "lzma"}
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
 _CODED = {"vlen-utf8", "vlen-bytes", "string", "bytes", "variable_length_utf8", "variable_length_bytes"}
@@ -70,6 +72,9 @@ def check_store(folder: Path) -> None:
 
 
 def _check_description(file: Path) -> None:
+    _check_file(file)
+    if file.name in _PLAIN:
+        return
     stored = _read_json(file)
     _check_consolidated(file, stored)
     if file.name == ".zarray" or stored.get("node_type") == "array":
@@ -82,9 +87,9 @@ def _expect(fact: object, problem: str) -> None:
 
 
 def _list_descriptions(folder: Path) -> Iterator[Path]:
-    """Yield the descriptions of all groups and arrays; folders of chunks are not entered."""
+    """Yield the descriptions and attributes of all groups and arrays; folders of chunks are not entered."""
     for place, folders, files in os.walk(folder):
-        found = [name for name in (*_DESCRIPTIONS, ".zmetadata") if name in files]
+        found = [name for name in (*_DESCRIPTIONS, *_PLAIN, ".zmetadata") if name in files]
         yield from (Path(place, name) for name in found)
         if ".zarray" in found:
             folders.clear()
@@ -92,9 +97,15 @@ def _list_descriptions(folder: Path) -> Iterator[Path]:
             folders.remove("c")
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _check_file(file: Path) -> None:
+    """Raise if reading a file might never end, or take too much memory."""
+    special = describe_special_file(file)
+    _expect(special is None, special or "")
     size = file.stat().st_size
     _expect(size <= MAX_DESCRIPTION, f"it has {size} bytes; expected at most {MAX_DESCRIPTION}")
+
+
+def _read_json(file: Path) -> dict[str, Any]:
     try:
         stored: dict[str, Any] = read_json(file)
     except ValueError as error:
@@ -114,6 +125,7 @@ def _check_consolidated(file: Path, stored: dict[str, Any]) -> None:
     for name, about in copies.items():
         original = file.parent / name
         _expect(original.is_file(), f"it describes an array that does not exist, {name}")
+        _check_file(original)
         own = _read_json(original)
         same = all(own.get(key) == value for key, value in about.items() if key not in ("attributes", "node_type"))
         _expect(same, f"its copy of {name} differs from the file")
