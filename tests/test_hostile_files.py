@@ -28,6 +28,7 @@ from gnntrack.gnn.training_range import is_number
 from gnntrack.gnn.weights import load_model
 from gnntrack.io import limits
 from gnntrack.io.frames import open_frames
+from gnntrack.io.omezarr import open_zarr
 
 
 def write_archive(path: Path, content: bytes, method: int = zipfile.ZIP_STORED) -> Path:
@@ -227,3 +228,14 @@ def test_numbers_in_a_model_that_no_float_holds_are_refused(tmp_path: Path) -> N
         load_model(tmp_path)
     assert not is_number(10**400)
     assert not is_number(-(10**400))
+
+
+@pytest.mark.parametrize("name", [".zattrs", ".zgroup", "0/.zarray", "0/.zattrs", "zarr.json"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a device"])
+def test_pipes_and_devices_among_descriptions_of_zarr_are_not_read(tmp_path: Path, name: str, kind: str) -> None:
+    write_zarr(tmp_path / "0", compressor=None)
+    file = tmp_path / name
+    file.unlink(missing_ok=True)
+    os.mkfifo(file) if kind == "a named pipe" else file.symlink_to("/dev/zero")
+    with pytest.raises(FrameError, match=f"cannot be read as zarr \\({name}: it is {kind}"):
+        open_zarr(tmp_path)

@@ -11,6 +11,7 @@ from gnntrack.durations import convert_duration
 from gnntrack.errors import FrameError
 from gnntrack.io.foreign import describe_format
 from gnntrack.io.stack import UNREADABLE, Acquisition, Stack, convert_spacing, open_array
+from gnntrack.io.zarr_checks import refuse_special_files
 from gnntrack.io.zarr_images import guard_image
 
 __all__ = ["is_zarr", "open_node", "open_zarr"]
@@ -46,6 +47,7 @@ def open_zarr(path: Path, *, axes: str | None = None, channel: int | str | None 
     import zarr  # slow to import, and `is_zarr` is called for every folder
 
     try:
+        refuse_special_files(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zarr warns of codecs that its specification does not have yet
             return open_node(zarr.open(str(path), mode="r"), path, axes=axes, channel=channel)

@@ -179,8 +179,8 @@ def _read_plain(path: Path, unit: str | None) -> PointRows | None:
         table = _read_columns(path, names, columns.names, **options)
     except (ValueError, pd.errors.ParserWarning):
         return None
-    if table[columns.frame.name].isna().any() and table[columns.names].isna().all(axis=1).any():
-        return None  # rows of empty fields, which spreadsheets write, are left out there
+    if _has_empty_row(table, columns):
+        return None
     headings, *units = _find_headings(table, columns)
     table = table.iloc[headings:].reset_index(drop=True)
     for name in columns.names:
@@ -220,6 +220,11 @@ def _read_columns(path: Path, names: list[str], used: list[str], **options: Any)
         table: pd.DataFrame = pd.read_csv(path, low_memory=False, **options)
     _refuse_surplus(table)
     return table[used]
+
+
+def _has_empty_row(table: pd.DataFrame, columns: PointColumns) -> bool:
+    """Return whether all fields of a row are empty: spreadsheets write such rows, and `_read_text` leaves them out."""
+    return bool(table[columns.frame.name].isna().any() and table[columns.names].isna().all(axis=1).any())
 
 
 def _refuse_surplus(table: pd.DataFrame) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["StoredArray", "check_store", "find_chunk_problem", "read_description"]
+__all__ = ["StoredArray", "check_store", "find_chunk_problem", "read_description", "refuse_special_files"]
 
 _DESCRIPTIONS = (".zarray", "zarr.json")
 _PLAIN = (".zattrs", ".zgroup")  # of which only kind and size are checked
@@ -69,6 +69,27 @@ def check_store(folder: Path) -> None:
             place = file.relative_to(folder).as_posix()
             msg = f"{folder}: the GEFF is damaged or not valid ({place}: {fault}); write it again"
             raise FormatError(msg) from error
+
+
+def refuse_special_files(folder: Path) -> None:
+    """Raise if a description of a group or array, or of one within it, is a named pipe or a device.
+
+    Parameters
+    ----------
+    folder : path
+        Of the group or array.
+
+    Raises
+    ------
+    FormatError
+        If one is; the zarr library would read it for ever.
+    """
+    whole = not folder.is_dir() or (folder / ".zarray").exists()
+    for place in [folder] if whole else [folder, *(each for each in folder.iterdir() if each.is_dir())]:
+        for name in (*_DESCRIPTIONS, *_PLAIN, ".zmetadata"):
+            file = place / name
+            special = describe_special_file(file) if file.exists() else None
+            _expect(special is None, f"{file.relative_to(folder)}: {special}")
 
 
 def _check_description(file: Path) -> None:
