@@ -231,7 +231,7 @@ def _read_files(path: Path) -> dict[str, object]:
 
 
 def _read_file(path: Path, place: Path) -> object:
-    """Return the content of a file without times and, in scripts, without the folder in which the command ran."""
+    """Return the content of a file without times and, in scripts, without the folder of the run and ``--overwrite``."""
     if path.suffix == ".json":
         return _drop_times(json.loads(path.read_text(encoding="utf-8")))
     if path.name == "summary.csv":
@@ -239,7 +239,7 @@ def _read_file(path: Path, place: Path) -> object:
             return [{**_drop_times(row), "status": ""} for row in csv.DictReader(file)]  # done, or kept by --resume
     content = path.read_bytes()
     run = re.escape(os.fsencode(place.parent)) + rb"/\w+"  # of this run or of the one whose output was copied
-    return re.sub(run, b"FOLDER", content) if path.suffix == ".sh" else content
+    return re.sub(run, b"FOLDER", content).replace(b" --overwrite", b"") if path.suffix == ".sh" else content
 
 
 def _drop_times(value: Any) -> Any:
