@@ -103,8 +103,9 @@ def format_exponents(rows: Iterable[Row]) -> str:
         parts = ", ".join(
             f"{name} {value:.2f}" for name, value in values.items() if value is not None and name != "all"
         )
+        stages = f" ({parts})" if parts else ""
         lines.append(
-            f"- {TITLES[kind]}: processor time grows with the number of cells to the {values['all']:.2f} ({parts})."
+            f"- {TITLES[kind]}: processor time grows with the number of cells to the {values['all']:.2f}{stages}."
         )
     return "\n".join(lines)
 
