@@ -78,14 +78,11 @@ def fit_exponent(cells: Sequence[float], values: Sequence[float]) -> float | Non
 
 
 def list_exponents(rows: Iterable[Row], least: float = 5e4) -> dict[str, dict[str, float | None]]:
-    """Return the exponents of processor time of each kind, in all and of each stage, from movies that are not tiny.
-
-    Of runs with several numbers of workers, those with the fewest count.
-    """
+    """Return the exponents of processor time of each kind, in all and of each stage, from movies that are not tiny."""
     found: dict[str, dict[str, float | None]] = {}
     for kind in TITLES:
-        done = [row for row in _select(rows, method="gnntrack", kind=kind) if row["cells"] >= least and "stages" in row]
-        own = list({row["size"]: row for row in reversed(done)}.values())[::-1]
+        own = [row for row in _select(rows, method="gnntrack", workers=1, kind=kind) if "stages" in row]
+        own = [row for row in own if row["cells"] >= least]
         if len(own) < 2:
             continue
         cells = [row["cells"] for row in own]

@@ -157,6 +157,7 @@ def _track_divided(
     from gnntrack import loading, pipeline
     from gnntrack.cluster.execution import find_work_folder
     from gnntrack.dividing import track_divided
+    from gnntrack.io.result_folders import EXTRAS
 
     watch = Stopwatch()
     if out is None:
@@ -172,8 +173,10 @@ def _track_divided(
         return
     if edge_table is not None:
         pipeline.export(loading.load(out), edge_table, to="edges", overwrite=choices["overwrite"])
-    if "points" in choices:
+    if "points" in choices and not (out / EXTRAS).is_dir():
         show_rows([*describe_cost(watch), ("written", out)])
+    elif "points" in choices:
+        show_point_result(out, loading.load(out), watch, edge_table)
     else:
         show_result(out, watch, edge_table)
 
