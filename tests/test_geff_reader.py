@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +114,18 @@ def test_arrays_of_any_shape_are_read_back(tmp_path, values):
     found = find_array(tmp_path / "x").read()
     assert (found.dtype, found.shape, found.tolist()) == (values.dtype, values.shape, values.tolist())
     assert not is_plain_group(tmp_path / "x")
+
+
+def test_of_a_chunk_no_more_is_unpacked_than_the_array_holds(tmp_path):
+    write_array(tmp_path / "x", np.zeros(5))
+    found = find_array(tmp_path / "x")
+    assert found.read().tolist() == [0] * 5
+    chunk = tmp_path / "x" / "0"
+    whole = chunk.read_bytes()
+    for content in (zlib.compress(bytes(1 << 24)), zlib.compress(bytes(8)), whole[:-3]):
+        chunk.write_bytes(content)
+        tracemalloc.start()
+        with pytest.raises((ValueError, zlib.error)):
+            found.read()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        tracemalloc.stop()

@@ -87,7 +87,15 @@ class PlainArray(NamedTuple):
         """
         if not math.prod(self.shape):
             return np.empty(self.shape, self.dtype)
-        content = zlib.decompress((self.folder / _name_chunk(self.shape)).read_bytes())
+        size = math.prod(self.shape) * self.dtype.itemsize
+        stream = zlib.decompressobj()  # a small file may hold gigabytes of zeros: no more than the array is unpacked
+        content = stream.decompress((self.folder / _name_chunk(self.shape)).read_bytes(), size + 1)
+        if not stream.eof and len(content) <= size:
+            msg = "Error -5 while decompressing data: incomplete or truncated stream"  # as of zlib.decompress
+            raise zlib.error(msg)
+        if len(content) != size:
+            msg = f"the chunk does not hold {size} bytes"
+            raise ValueError(msg)
         return np.frombuffer(content, self.dtype).reshape(self.shape)
 
 
